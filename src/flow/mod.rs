@@ -1,0 +1,12 @@
+//! The nouns of the domain: each file holds one value, its rule and the tests of its edges.
+//!
+//! Pure: nothing here reads a clock, a socket, a file, the environment or a random number, and nothing here knows how a
+//! record is encoded. Deciders made of these rules live in [`crate::machine`].
+
+pub mod bar;
+pub mod dead_letter;
+pub mod prediction;
+pub mod symbol;
+pub mod tick;
+pub mod time;
+pub mod trade_ids;

@@ -15,3 +15,9 @@
 //! are how people and other programs reach it.
 
 pub mod flow;
+pub mod wire;
+
+pub mod io;
+
+pub mod cli;
+pub mod config;

@@ -1,0 +1,65 @@
+//! The commands: one file each.
+
+pub mod check;
+pub mod topics;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigError};
+
+/// Exactly-once short-horizon forecasts from a live stream of market ticks.
+#[derive(Debug, Parser)]
+#[command(name = "tickcast", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// A TOML file with settings; keys as in `tickcast check --defaults`.
+    #[arg(long, global = true, env = "TICKCAST_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, such as kafka.brokers=127.0.0.1:9092; wins over file and environment.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// See [`config::load`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        config::load(self.config.as_deref(), &self.set)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the effective settings, validate them and, with --connect, what they point at.
+    Check(check::Check),
+    /// Create and check the topics.
+    Topics(topics::Topics),
+}
+
+/// Runs the command line's command.
+///
+/// # Errors
+/// What the command could not do, with its causes; a [`ConfigError`] anywhere in the chain means exit code 2.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Check(command) => command.run(&cli.settings),
+        Command::Topics(command) => command.run(&cli.settings.load()?),
+    }
+}
+
+/// A small runtime for commands that talk to asynchronous clients.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
+}

@@ -1,0 +1,215 @@
+//! Typed settings: embedded defaults < file < environment < `--set`, all problems reported at once.
+//!
+//! Not here: what the settings do. Every key is described in `default.toml`.
+
+mod load;
+mod types;
+
+pub use load::{ConfigError, DEFAULTS, load};
+pub use types::{Off, Secret, Span};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::flow::time::Interval;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Brokers, topics and group.
+    pub kafka: Kafka,
+    /// What shapes bars.
+    pub bars: Bars,
+    /// The champion.
+    pub model: Model,
+    /// The forecast role.
+    pub forecast: Forecast,
+    /// PostgreSQL.
+    pub postgres: Postgres,
+    /// The store role.
+    pub store: Store,
+    /// Health and metrics.
+    pub http: Http,
+    /// Logging.
+    pub log: Log,
+    /// The symbols to forecast; none given, every symbol is accepted.
+    #[serde(default)]
+    pub assets: Vec<Asset>,
+}
+
+/// `[kafka]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Kafka {
+    pub brokers: String,
+    pub topic_prefix: String,
+    pub group: String,
+    pub instance: String,
+    pub static_membership: bool,
+    pub session_timeout: Span,
+    pub transaction_timeout: Span,
+    pub security_protocol: String,
+    pub ssl_ca_location: String,
+    pub sasl_mechanism: String,
+    pub sasl_username: String,
+    pub sasl_password: Secret,
+    pub sasl_password_file: PathBuf,
+}
+
+/// `[bars]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Bars {
+    #[serde(deserialize_with = "types::from_text")]
+    pub interval: Interval,
+    pub allowed_lateness: Span,
+    pub max_fill: u32,
+    pub max_future_skew: Span,
+    pub idle_timeout: Off<Span>,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Model {
+    pub path: PathBuf,
+    pub intra_threads: usize,
+}
+
+/// `[forecast]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Forecast {
+    pub lanes: u32,
+    pub commit_interval: Span,
+    pub max_transaction_bytes: usize,
+    pub max_record_bytes: usize,
+    pub max_bad_ratio: f64,
+    pub max_symbols: usize,
+    pub max_staleness: Off<Span>,
+    pub min_confidence: f32,
+    pub max_model_age: Off<Span>,
+    pub watchdog_timeout: Span,
+}
+
+/// `[postgres]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Postgres {
+    pub url: Secret,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Store {
+    pub batch_rows: usize,
+    pub linger: Span,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Http {
+    pub listen: String,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Log {
+    pub format: String,
+    pub filter: String,
+}
+
+/// `[[assets]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asset {
+    /// The canonical symbol.
+    pub symbol: String,
+}
+
+impl Config {
+    /// Every problem of the values, in words that name the key and the remedy; empty when there is none.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut require = |holds: bool, text: &str| {
+            if !holds {
+                found.push(text.to_owned());
+            }
+        };
+        require(!self.kafka.brokers.trim().is_empty(), "kafka.brokers is empty: give host:port[,host:port]");
+        require(!self.kafka.group.is_empty(), "kafka.group is empty: give the consumer group of the forecasters");
+        require(
+            !self.kafka.instance.is_empty(),
+            "kafka.instance is empty: give this process a name that survives restarts",
+        );
+        require(
+            self.kafka.topic_prefix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')),
+            "kafka.topic_prefix may hold letters, digits and ._- only",
+        );
+        require(
+            ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].contains(&self.kafka.security_protocol.as_str()),
+            "kafka.security_protocol must be plaintext, ssl, sasl_plaintext or sasl_ssl",
+        );
+        require(
+            self.kafka.session_timeout.get() >= Duration::from_secs(1),
+            "kafka.session_timeout is below 1s: brokers refuse that",
+        );
+        require(
+            (Duration::from_secs(1)..=Duration::from_secs(900)).contains(&self.kafka.transaction_timeout.get()),
+            "kafka.transaction_timeout must lie between 1s and 15m (the broker's transaction.max.timeout.ms)",
+        );
+        require(self.bars.max_fill >= 1, "bars.max_fill must be at least 1");
+        require(
+            self.bars.idle_timeout.get().is_none_or(|span| span.get() >= Duration::from_millis(10)),
+            "bars.idle_timeout is below 10ms: give a duration or off",
+        );
+        require((1..=64).contains(&self.forecast.lanes), "forecast.lanes must lie between 1 and 64");
+        require(
+            self.forecast.commit_interval.get() * 2 <= self.kafka.transaction_timeout.get(),
+            "forecast.commit_interval must be at most half of kafka.transaction_timeout",
+        );
+        require(
+            (1_024..=500_000).contains(&self.forecast.max_record_bytes),
+            "forecast.max_record_bytes must lie between 1024 and 500000: dead letters carry that much, and brokers take 1 MB",
+        );
+        require(self.forecast.max_transaction_bytes >= 1_024, "forecast.max_transaction_bytes must be at least 1024");
+        require((0.0..=1.0).contains(&self.forecast.max_bad_ratio), "forecast.max_bad_ratio must lie between 0 and 1");
+        require(
+            (0.0..=1.0).contains(&self.forecast.min_confidence),
+            "forecast.min_confidence must lie between 0 and 1",
+        );
+        require((1..=20_000).contains(&self.forecast.max_symbols), "forecast.max_symbols must lie between 1 and 20000");
+        require((1..=64).contains(&self.model.intra_threads), "model.intra_threads must lie between 1 and 64");
+        require((1..=10_000).contains(&self.store.batch_rows), "store.batch_rows must lie between 1 and 10000");
+        require(["text", "json"].contains(&self.log.format.as_str()), "log.format must be text or json");
+        if self.http.listen != "off" {
+            match self.http.listen.parse::<std::net::SocketAddr>() {
+                Err(_) => found.push(format!("http.listen `{}` must be IP:PORT or off", self.http.listen)),
+                Ok(address) if !address.ip().is_loopback() => found.push(format!(
+                    "http.listen `{address}` is not loopback: tokens are not built yet, so listen on 127.0.0.1 and put a proxy in front"
+                )),
+                Ok(_) => {}
+            }
+        }
+        for asset in &self.assets {
+            if let Err(error) = crate::flow::symbol::Symbol::new(&asset.symbol) {
+                found.push(format!("assets: {error}"));
+            }
+        }
+        found
+    }
+}

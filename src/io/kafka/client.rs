@@ -1,0 +1,57 @@
+//! Settings of every Kafka client: brokers and security from the configuration, the rest as each kind of client needs it.
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use crate::config::Kafka;
+
+/// What every client needs: brokers, security, a name.
+pub fn base(config: &Kafka) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &config.brokers)
+        .set("client.id", format!("tickcast-{}", config.instance))
+        .set("security.protocol", &config.security_protocol)
+        .set_log_level(RDKafkaLogLevel::Warning);
+    if !config.ssl_ca_location.is_empty() {
+        client.set("ssl.ca.location", &config.ssl_ca_location);
+    }
+    if config.security_protocol.starts_with("sasl") {
+        client
+            .set("sasl.mechanism", &config.sasl_mechanism)
+            .set("sasl.username", &config.sasl_username)
+            .set("sasl.password", config.sasl_password.expose());
+    }
+    client
+}
+
+/// A consumer that sees committed records only, never stores offsets behind our back, and never guesses a position.
+pub fn consumer(config: &Kafka, group: &str) -> ClientConfig {
+    let mut client = base(config);
+    client
+        .set("group.id", group)
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", config.session_timeout.get().as_millis().to_string())
+        .set("heartbeat.interval.ms", (config.session_timeout.get().as_millis() / 4).to_string())
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.error.backoff.ms", "50");
+    client
+}
+
+/// A plain producer of ticks: hashes keys as Java does, waits for all replicas, never reorders.
+pub fn producer(config: &Kafka) -> ClientConfig {
+    let mut client = base(config);
+    client
+        .set("partitioner", "murmur2_random")
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "5")
+        .set("compression.type", "lz4")
+        .set("queue.buffering.max.messages", "200000");
+    client
+}

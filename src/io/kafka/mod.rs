@@ -1,0 +1,28 @@
+//! Apache Kafka through librdkafka: clients, topics, transactions, offsets with metadata.
+
+pub mod client;
+pub mod topics;
+
+/// A failure of Kafka that is worth telling with what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// A call failed.
+    #[error("Kafka: {what}: {source}")]
+    Call {
+        /// What was being done, to what.
+        what: String,
+        /// librdkafka's own error.
+        source: rdkafka::error::KafkaError,
+    },
+    /// What was found is not what is needed.
+    #[error("Kafka: {0}")]
+    State(String),
+}
+
+impl KafkaError {
+    /// Says what was being done when `source` happened.
+    pub fn call(what: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
+        let what = what.into();
+        move |source| Self::Call { what, source }
+    }
+}

@@ -1,0 +1,168 @@
+//! The topics: their names, how they must be made, and whether they are.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::{KafkaError, client};
+use crate::config::Kafka;
+
+/// Full names of the topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// Input.
+    pub ticks: String,
+    /// Closed bars.
+    pub bars: String,
+    /// Champions' predictions.
+    pub predictions: String,
+    /// What could not be used.
+    pub deadletter: String,
+}
+
+impl Topics {
+    /// Names with `prefix` (such as `tickcast.`) before each.
+    pub fn new(prefix: &str) -> Self {
+        let name = |topic: &str| format!("{prefix}{topic}");
+        Self {
+            ticks: name("ticks"),
+            bars: name("bars"),
+            predictions: name("predictions"),
+            deadletter: name("deadletter"),
+        }
+    }
+
+    /// All of them, input first.
+    pub fn all(&self) -> [&str; 4] {
+        [&self.ticks, &self.bars, &self.predictions, &self.deadletter]
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// A month, in milliseconds: how long bars are kept, which is far longer than a window of any usual interval.
+const MONTH_MS: &str = "2592000000";
+/// A week, in milliseconds.
+const WEEK_MS: &str = "604800000";
+
+/// What `apply` did to one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was made.
+    Created,
+    /// It was there and is as it must be.
+    Unchanged,
+}
+
+/// Creates the topics that are missing, with `partitions` each, and checks those that are there.
+///
+/// Timestamps are LogAppendTime: event times would let retention delete a replay of an old year.
+///
+/// # Errors
+/// When a topic is there with another number of partitions or another timestamp type, or Kafka refuses.
+pub async fn apply(config: &Kafka, partitions: i32, replication: i32) -> Result<Vec<(String, Applied)>, KafkaError> {
+    let topics = Topics::new(&config.topic_prefix);
+    let admin = admin(config)?;
+    let new: Vec<_> = topics
+        .all()
+        .into_iter()
+        .map(|name| {
+            let retention = if name == topics.bars { MONTH_MS } else { WEEK_MS };
+            NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
+                .set("message.timestamp.type", "LogAppendTime")
+                .set("cleanup.policy", "delete")
+                .set("retention.ms", retention)
+        })
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let results = admin.create_topics(&new, &options).await.map_err(KafkaError::call("creating topics"))?;
+    let mut applied = Vec::new();
+    for result in results {
+        match result {
+            Ok(name) => applied.push((name, Applied::Created)),
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => applied.push((name, Applied::Unchanged)),
+            Err((name, code)) => {
+                return Err(KafkaError::State(format!("topic {name} cannot be created: {code}")));
+            }
+        }
+    }
+    let problems = check(config, Some(partitions)).await?;
+    if problems.is_empty() { Ok(applied) } else { Err(KafkaError::State(problems.join("; "))) }
+}
+
+/// Everything about the topics that would keep a role from running, in words; empty when all is well.
+///
+/// # Errors
+/// When Kafka does not answer.
+pub async fn check(config: &Kafka, partitions: Option<i32>) -> Result<Vec<String>, KafkaError> {
+    let topics = Topics::new(&config.topic_prefix);
+    let admin = admin(config)?;
+    let mut problems = Vec::new();
+    let mut expected = partitions;
+    for name in topics.all() {
+        let count = partition_count(&admin, name)?;
+        match (count, expected) {
+            (0, _) => problems.push(format!("topic {name} does not exist: run `tickcast topics apply --partitions N`")),
+            (n, Some(e)) if n != e => problems.push(format!(
+                "topic {name} has {n} partitions where {e} are needed: outputs have as many as {}; make it anew or alter it",
+                topics.ticks
+            )),
+            (n, None) => expected = Some(n),
+            _ => {}
+        }
+    }
+    if problems.is_empty() {
+        problems.extend(timestamp_problems(&admin, &topics).await?);
+    }
+    Ok(problems)
+}
+
+/// How many partitions `topic` has; 0 when it does not exist.
+///
+/// # Errors
+/// When Kafka does not answer.
+pub fn partition_count(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Result<i32, KafkaError> {
+    let metadata = admin
+        .inner()
+        .fetch_metadata(Some(topic), TIMEOUT)
+        .map_err(KafkaError::call(format!("asking for the partitions of {topic}")))?;
+    let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
+    Ok(found.map_or(0, |t| i32::try_from(t.partitions().len()).unwrap_or(i32::MAX)))
+}
+
+/// An admin client.
+///
+/// # Errors
+/// When librdkafka refuses the settings.
+pub fn admin(config: &Kafka) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+    client::base(config).create().map_err(KafkaError::call(format!("connecting to {}", config.brokers)))
+}
+
+async fn timestamp_problems(
+    admin: &AdminClient<DefaultClientContext>,
+    topics: &Topics,
+) -> Result<Vec<String>, KafkaError> {
+    let resources: Vec<_> = topics.all().into_iter().map(ResourceSpecifier::Topic).collect();
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let configs =
+        admin.describe_configs(&resources, &options).await.map_err(KafkaError::call("reading the topics' settings"))?;
+    let mut problems = Vec::new();
+    for (name, config) in topics.all().into_iter().zip(configs) {
+        let config: ConfigResource =
+            config.map_err(|code| KafkaError::State(format!("the settings of topic {name} cannot be read: {code}")))?;
+        let kind = config.get("message.timestamp.type").and_then(|entry| entry.value.as_deref());
+        if kind != Some("LogAppendTime") {
+            problems.push(format!(
+                "topic {name} has message.timestamp.type={}: set LogAppendTime, or retention deletes replays of old years and the future guard means nothing",
+                kind.unwrap_or("?")
+            ));
+        }
+        let policy = config.get("cleanup.policy").and_then(|entry| entry.value.as_deref());
+        if name == topics.bars && policy.is_some_and(|policy| policy.contains("compact")) {
+            problems
+                .push(format!("topic {name} is compacted: windows are restored from it, set cleanup.policy=delete"));
+        }
+    }
+    Ok(problems)
+}

@@ -1,0 +1,4 @@
+//! The outside worlds, one per folder or file. Nothing here decides anything: rules live in [`crate::flow`] and
+//! [`crate::machine`].
+
+pub mod kafka;

@@ -1,0 +1,86 @@
+//! JSON of a prediction.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::WireError;
+use crate::flow::prediction::Prediction;
+use crate::flow::time::Micros;
+
+/// A prediction as it stands on the `predictions` topic; see [`Prediction`] for the meaning of its fields.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of `Prediction`")]
+pub struct PredictionRecord<'a> {
+    #[serde(borrow)]
+    pub prediction_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub symbol: Cow<'a, str>,
+    #[serde(borrow)]
+    pub interval: Cow<'a, str>,
+    pub horizon: u32,
+    pub as_of: Micros,
+    pub target_time: Micros,
+    pub valid_until: Micros,
+    pub sequence: i64,
+    pub reference_price: f64,
+    pub reference_vwap: f64,
+    pub reference_complete: bool,
+    pub reference_synthetic: bool,
+    pub p_down: Option<f32>,
+    pub p_flat: Option<f32>,
+    pub p_up: Option<f32>,
+    #[serde(borrow)]
+    pub decision: Cow<'a, str>,
+    #[serde(borrow)]
+    pub abstain_reasons: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub model: Cow<'a, str>,
+    #[serde(borrow)]
+    pub model_version: Cow<'a, str>,
+    #[serde(borrow)]
+    pub role: Cow<'a, str>,
+    #[serde(borrow)]
+    pub feature_digest: Option<Cow<'a, str>>,
+    pub max_event_time: Micros,
+    pub produced_at: Micros,
+}
+
+/// Writes `prediction`, made at `produced_at`, to the end of `out`.
+pub fn encode(prediction: &Prediction, produced_at: Micros, out: &mut Vec<u8>) {
+    let p = prediction.probabilities;
+    let record = PredictionRecord {
+        prediction_id: Cow::Borrowed(&prediction.prediction_id),
+        symbol: Cow::Borrowed(prediction.symbol.as_str()),
+        interval: prediction.interval.to_string().into(),
+        horizon: prediction.horizon,
+        as_of: prediction.as_of,
+        target_time: prediction.target_time,
+        valid_until: prediction.valid_until,
+        sequence: prediction.sequence,
+        reference_price: prediction.reference.price,
+        reference_vwap: prediction.reference.vwap,
+        reference_complete: prediction.reference.complete,
+        reference_synthetic: prediction.reference.synthetic,
+        p_down: p.map(|p| p.down),
+        p_flat: p.map(|p| p.flat),
+        p_up: p.map(|p| p.up),
+        decision: prediction.decision.as_str().into(),
+        abstain_reasons: prediction.abstain_reasons.iter().map(|reason| reason.as_str().into()).collect(),
+        model: Cow::Borrowed(&prediction.model),
+        model_version: Cow::Borrowed(&prediction.model_version),
+        role: prediction.role.as_str().into(),
+        feature_digest: prediction.feature_digest.as_deref().map(Cow::Borrowed),
+        max_event_time: prediction.max_event_time,
+        produced_at,
+    };
+    serde_json::to_writer(out, &record).expect("a record of plain fields is always JSON, and a Vec takes every byte");
+}
+
+/// Reads a record of the `predictions` topic.
+///
+/// # Errors
+/// When it is not a prediction.
+pub fn decode(bytes: &[u8]) -> Result<PredictionRecord<'_>, WireError> {
+    serde_json::from_slice(bytes).map_err(|source| WireError::Json { what: "prediction", source })
+}

@@ -15,9 +15,13 @@
 //! are how people and other programs reach it.
 
 pub mod flow;
+pub mod machine;
 pub mod wire;
 
 pub mod io;
+pub mod service;
 
+pub mod api;
 pub mod cli;
 pub mod config;
+pub mod telemetry;

@@ -1,6 +1,8 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod model;
+pub mod run;
 pub mod topics;
 
 use std::path::PathBuf;
@@ -42,6 +44,10 @@ impl Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run roles of the service until SIGTERM.
+    Run(run::Run),
+    /// Look at model files.
+    Model(model::Model),
     /// Print the effective settings, validate them and, with --connect, what they point at.
     Check(check::Check),
     /// Create and check the topics.
@@ -54,6 +60,8 @@ enum Command {
 /// What the command could not do, with its causes; a [`ConfigError`] anywhere in the chain means exit code 2.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Run(command) => command.run(cli.settings.load()?),
+        Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }

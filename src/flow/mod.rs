@@ -3,9 +3,14 @@
 //! Pure: nothing here reads a clock, a socket, a file, the environment or a random number, and nothing here knows how a
 //! record is encoded. Deciders made of these rules live in [`crate::machine`].
 
+pub mod bad_ratio;
 pub mod bar;
 pub mod dead_letter;
+pub mod feature_rows;
+pub mod gaps;
+pub mod model;
 pub mod prediction;
+pub mod rules;
 pub mod symbol;
 pub mod tick;
 pub mod time;

@@ -1,6 +1,7 @@
 //! What is said about a symbol at a bar's close, abstentions included.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -171,9 +172,9 @@ pub struct Prediction {
     /// Why it abstains; empty otherwise.
     pub abstain_reasons: Vec<AbstainReason>,
     /// Name of the model.
-    pub model: String,
+    pub model: Arc<str>,
     /// Version of the model.
-    pub model_version: String,
+    pub model_version: Arc<str>,
     /// Who said it.
     pub role: Role,
     /// XXH3-64 of the model's input row (f32, little endian), 16 hexadecimal digits; absent when there was none.

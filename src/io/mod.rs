@@ -1,4 +1,6 @@
 //! The outside worlds, one per folder or file. Nothing here decides anything: rules live in [`crate::flow`] and
 //! [`crate::machine`].
 
+pub mod clock;
+pub mod inference;
 pub mod kafka;

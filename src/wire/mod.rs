@@ -3,6 +3,7 @@
 //! The contract is written down in `schemas/kafka/`; a test fails when these files and this code differ.
 
 pub mod bar;
+pub mod model;
 pub mod prediction;
 pub mod tick;
 

@@ -1,6 +1,10 @@
 //! Apache Kafka through librdkafka: clients, topics, transactions, offsets with metadata.
 
 pub mod client;
+pub mod consumer;
+pub mod history;
+pub mod producer;
+pub mod topic_id;
 pub mod topics;
 
 /// A failure of Kafka that is worth telling with what was being done.

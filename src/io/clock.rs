@@ -1,0 +1,11 @@
+//! The wall clock. Only stamps what is produced; no decision depends on it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::flow::time::Micros;
+
+/// Now, in microseconds since the epoch.
+pub fn now() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}

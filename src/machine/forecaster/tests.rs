@@ -1,0 +1,1 @@
+//! Tests of the forecaster over a fake model.

@@ -1,0 +1,7 @@
+//! The deciders, made of [`crate::flow`] rules: inputs in, effects out.
+//!
+//! Pure: no clock, no socket, no randomness; a machine fed the same inputs gives the same effects, whatever the batches.
+
+pub mod checkpoint;
+pub mod forecaster;
+pub mod takeover;

@@ -1,0 +1,114 @@
+//! The forecast role: as many lanes as configured, each on its own thread.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::health::{Health, Stop};
+use super::lane::{Lane, Parts};
+use crate::config::Config;
+use crate::flow::model::{ModelSpec, Scorer as _};
+use crate::flow::rules::Rules;
+use crate::flow::symbol::Symbol;
+use crate::io::inference;
+use crate::io::kafka::topic_id;
+use crate::io::kafka::topics::{self, Topics};
+use crate::machine::forecaster::Champion;
+use crate::telemetry::metrics::Metrics;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What shapes bars and predictions, from the settings.
+///
+/// # Errors
+/// When an asset is no symbol, which validation has refused before.
+pub fn rules(config: &Config) -> anyhow::Result<Rules> {
+    let assets = if config.assets.is_empty() {
+        None
+    } else {
+        Some(config.assets.iter().map(|asset| Symbol::new(&asset.symbol)).collect::<Result<_, _>>()?)
+    };
+    Ok(Rules {
+        interval: config.bars.interval,
+        lateness: config.bars.allowed_lateness.micros(),
+        max_fill: config.bars.max_fill,
+        future_skew: config.bars.max_future_skew.micros(),
+        max_symbols: config.forecast.max_symbols,
+        assets,
+        max_staleness: config.forecast.max_staleness.get().map(crate::config::Span::micros),
+        min_confidence: config.forecast.min_confidence,
+        max_model_age: config.forecast.max_model_age.get().map(crate::config::Span::micros),
+    })
+}
+
+/// Loads the configured model and checks that it can score the configured bars.
+///
+/// # Errors
+/// When it cannot be loaded, breaks the contract, or was made for other bars.
+pub fn champion(config: &Config) -> anyhow::Result<Champion> {
+    let model = inference::load(&config.model.path, config.model.intra_threads)?;
+    let problems = misfits(model.spec(), config);
+    anyhow::ensure!(problems.is_empty(), "model {}: {}", model.spec().name, problems.join("; "));
+    Ok(Champion::new(Box::new(model))?)
+}
+
+fn misfits(spec: &ModelSpec, config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(interval) = spec.bar_interval
+        && interval != config.bars.interval
+    {
+        problems.push(format!("it was made for bars of {interval}, bars.interval is {}", config.bars.interval));
+    }
+    let max_fill = usize::try_from(config.bars.max_fill).unwrap_or(usize::MAX);
+    if max_fill >= spec.window {
+        problems.push(format!("bars.max_fill {max_fill} must be less than its window of {} bars", spec.window));
+    }
+    problems
+}
+
+/// Checks topics and model, then starts the lanes. Each handle gives what ended its lane.
+///
+/// # Errors
+/// When topics or model are not as they must be, or Kafka does not answer.
+pub fn start(
+    config: &Arc<Config>,
+    metrics: &Arc<Metrics>,
+    health: &Health,
+    stop: &Stop,
+) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
+    let topics = Topics::new(&config.kafka.topic_prefix);
+    let admin = topics::admin(&config.kafka)?;
+    let partitions = topics::partition_count(&admin, &topics.ticks)?;
+    for output in [&topics.bars, &topics.predictions, &topics.deadletter] {
+        let count = topics::partition_count(&admin, output)?;
+        anyhow::ensure!(
+            partitions > 0 && count == partitions,
+            "topic {} has {partitions} partitions and {output} has {count}: outputs need as many as the input; run `tickcast \
+             topics apply --partitions {}`",
+            topics.ticks,
+            partitions.max(1)
+        );
+    }
+    let identity = topic_id::identity(admin.inner(), &topics.ticks, TIMEOUT)?;
+    let rules = rules(config)?;
+    let config_hash = rules.fingerprint(&identity.to_string());
+    let mut handles = Vec::new();
+    for number in 0..config.forecast.lanes {
+        let parts = Parts {
+            config: Arc::clone(config),
+            number,
+            champion: champion(config)?,
+            rules: rules.clone(),
+            partitions,
+            config_hash,
+            metrics: Arc::clone(metrics),
+            health: health.part(&format!("lane {number}"), config.forecast.watchdog_timeout.get().max(TIMEOUT)),
+            stop: stop.clone(),
+        };
+        let lane = std::thread::Builder::new()
+            .name(format!("lane-{number}"))
+            .spawn(move || Ok(Lane::connect(parts)?.run()?))?;
+        handles.push(lane);
+    }
+    Ok(handles)
+}

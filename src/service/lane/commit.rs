@@ -1,0 +1,151 @@
+//! Committing, and what follows when that fails: abort, restore, and in the end giving up with the offset in hand.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{HOUSEKEEPING, Lane, LaneError, MAX_ABORTS, Open};
+use crate::io::kafka::KafkaError;
+use crate::io::kafka::producer::{TransactionError, Transactions};
+use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
+
+/// After the group moved on, how long to wait for its new assignment before trying with the old one.
+const REJOIN: Duration = Duration::from_millis(500);
+
+impl Lane {
+    /// Commits when it is time: at once when nothing more is queued, under backlog at the interval.
+    pub(super) fn commit_if_due(&mut self, drained: bool) -> Result<(), LaneError> {
+        let interval = self.parts.config.forecast.commit_interval.get();
+        let due = match &self.open {
+            Some(open) => drained || open.since.elapsed() >= interval,
+            // Offsets alone are worth a transaction now and then.
+            None => self.last_commit.elapsed() >= HOUSEKEEPING && self.partitions.values().any(|p| p.dirty),
+        };
+        if due { self.commit().map(|_| ()) } else { self.commit_if_full() }
+    }
+
+    /// Commits when the transaction has grown to its limit.
+    pub(super) fn commit_if_full(&mut self) -> Result<(), LaneError> {
+        let full = self.open.as_ref().is_some_and(|open| open.bytes >= self.parts.config.forecast.max_transaction_bytes);
+        if full { self.commit().map(|_| ()) } else { Ok(()) }
+    }
+
+    /// Commits what was sent, with offsets and checkpoints. `false` when it was aborted instead.
+    pub(super) fn commit(&mut self) -> Result<bool, LaneError> {
+        if self.open.is_none() && !self.partitions.values().any(|p| p.dirty) {
+            return Ok(true);
+        }
+        if let Err(error) = self.ensure_transaction() {
+            self.tolerate(Err(error))?;
+            return Ok(false);
+        }
+        let Some(open) = self.open.take() else { return Ok(true) };
+        let began = Instant::now();
+        match self.try_commit(&open) {
+            Ok(()) => {
+                self.committed(&open);
+                self.parts.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
+                Ok(true)
+            }
+            Err(error) => {
+                self.open = Some(open);
+                self.tolerate(Err(error))?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn try_commit(&mut self, open: &Open) -> Result<(), LaneError> {
+        for written in self.producer.drain()? {
+            if let Some(partition) = self.partitions.get_mut(&written.partition) {
+                partition.forecaster.bar_written(written.close_time, written.offset);
+            }
+        }
+        let offsets = self.checkpoints()?;
+        self.producer.commit(&offsets, &open.group)?;
+        Ok(())
+    }
+
+    /// The next offset of every partition that moved, with its checkpoint.
+    fn checkpoints(&mut self) -> Result<TopicPartitionList, LaneError> {
+        let mut list = TopicPartitionList::new();
+        for (&number, partition) in self.partitions.iter_mut().filter(|(_, p)| p.dirty) {
+            let checkpoint = partition.forecaster.checkpoint(partition.next, self.parts.config_hash, partition.bad);
+            let mut element = list.add_partition(&self.topics.ticks, number);
+            element
+                .set_offset(Offset::Offset(partition.next))
+                .map_err(KafkaError::call(format!("offset {} of {}/{number}", partition.next, self.topics.ticks)))?;
+            element.set_metadata(checkpoint.to_string());
+        }
+        Ok(list)
+    }
+
+    fn committed(&mut self, open: &Open) {
+        let moved = self.partitions.iter_mut().filter(|(_, p)| p.dirty);
+        for (&number, partition) in moved {
+            partition.committed = partition.next;
+            partition.dirty = false;
+            let label = PartitionLabel { partition: number };
+            if let Some(watermark) = partition.forecaster.watermark() {
+                self.parts.metrics.watermark.get_or_create(&label).set(watermark as f64 / 1e6);
+            }
+            let symbols = i64::try_from(partition.forecaster.symbols()).unwrap_or(i64::MAX);
+            self.parts.metrics.symbols.get_or_create(&label).set(symbols);
+        }
+        let metrics = &self.parts.metrics;
+        metrics.bars.inc_by(open.bars);
+        metrics.predictions.get_or_create(&ResultLabel { result: "scored" }).inc_by(open.scored);
+        metrics.predictions.get_or_create(&ResultLabel { result: "abstained" }).inc_by(open.abstained);
+        metrics.transactions.get_or_create(&ResultLabel { result: "committed" }).inc();
+        self.aborts = 0;
+        self.tell_counts();
+        self.last_commit = Instant::now();
+    }
+
+    /// Takes what a transaction's error asks for: abort and restore, or a new producer and restore. What cannot be mended
+    /// comes back.
+    pub(super) fn tolerate(&mut self, result: Result<(), LaneError>) -> Result<(), LaneError> {
+        let Err(error) = result else { return Ok(()) };
+        let LaneError::Transaction(error) = error else { return Err(error) };
+        tracing::warn!(lane = self.id, %error, "transaction failed; its partitions are restored");
+        let outcome = match &error {
+            TransactionError::Fenced(_) => return Err(error.into()),
+            TransactionError::Retire(_) => "retired",
+            TransactionError::Abort(_) | TransactionError::Stale(_) => "aborted",
+        };
+        self.parts.metrics.transactions.get_or_create(&ResultLabel { result: outcome }).inc();
+        self.open = None;
+        let stale = matches!(error, TransactionError::Stale(_));
+        if !stale {
+            self.aborts += 1;
+            self.give_up_if_stuck(&error)?;
+        }
+        if matches!(error, TransactionError::Retire(_)) {
+            self.producer = Transactions::connect(&self.parts.config.kafka, &self.id)?;
+        } else {
+            self.abort_or_replace()?;
+        }
+        // The state has seen what nobody else ever will.
+        for partition in self.partitions.values_mut() {
+            partition.dirty = false;
+        }
+        self.retry_at = Some(Instant::now() + if stale { REJOIN } else { Duration::ZERO });
+        self.park();
+        Ok(())
+    }
+
+    fn give_up_if_stuck(&self, error: &TransactionError) -> Result<(), LaneError> {
+        if self.aborts < 2 * MAX_ABORTS {
+            return Ok(());
+        }
+        let first = self.partitions.iter().next();
+        let (&partition, offset) = first.map_or((&-1, -1), |(number, p)| (number, p.committed));
+        Err(LaneError::Stuck {
+            topic: self.topics.ticks.clone(),
+            partition,
+            offset,
+            aborts: self.aborts,
+            why: error.to_string(),
+        })
+    }
+}

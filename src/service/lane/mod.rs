@@ -1,0 +1,280 @@
+//! A lane: one thread with its own consumer, its own transactional producer and its own model session.
+//!
+//! ```text
+//!  poll ─► decode ─► bars ─► features ─► score ─► produce ─► commit        nothing is handed to another thread
+//!             └────────────────► dead letters ──┘
+//! ```
+//!
+//! Bars, predictions, dead letters and input offsets go into one Kafka transaction. One path serves restart, rebalance and
+//! abort: the state of the partitions is dropped and restored from the log.
+
+mod assignment;
+mod commit;
+mod emit;
+mod partition;
+mod records;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError as Rdkafka, RDKafkaErrorCode};
+
+use self::partition::Partition;
+use super::health::{HealthPart, Stop};
+use crate::config::Config;
+use crate::flow::rules::Rules;
+use crate::io::kafka::KafkaError;
+use crate::io::kafka::consumer::{self, LaneConsumer, Rebalance};
+use crate::io::kafka::producer::{TransactionError, Transactions};
+use crate::io::kafka::topics::Topics;
+use crate::machine::forecaster::{Champion, Cycle, RestoreError};
+use crate::machine::takeover::Refusal;
+use crate::telemetry::metrics::Metrics;
+
+/// How long a poll may wait for the first record when nothing is to be done.
+const IDLE_POLL: Duration = Duration::from_millis(20);
+/// How often offsets without results are committed, and health is looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Aborts in a row before records are taken one at a time, and again before the lane gives up.
+const MAX_ABORTS: u32 = 5;
+
+/// What ends a lane.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// Kafka cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The producer cannot go on.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    /// A partition is not taken up.
+    #[error("{topic}/{partition}: {refusal}; `tickcast offsets accept --partition {partition}` accepts this and starts after the last close in `bars`")]
+    Refused {
+        /// Input topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Windows could not be rebuilt.
+    #[error("{topic}/{partition} cannot be restored: {why}")]
+    Restore {
+        /// Topic of the bars.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// Why.
+        why: String,
+    },
+    /// Restored windows do not fit.
+    #[error(transparent)]
+    Windows(#[from] RestoreError),
+    /// The same place fails again and again.
+    #[error("{topic}/{partition} offset {offset}: the transaction failed {aborts} times in a row, the last time with: {why}")]
+    Stuck {
+        /// Input topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// First offset that is not committed.
+        offset: i64,
+        /// How often.
+        aborts: u32,
+        /// The last error.
+        why: String,
+    },
+    /// Another member has this one's static id.
+    #[error("fenced: another process runs with the same kafka.instance ({0}); give each process its own")]
+    Fenced(String),
+    /// Input and output topics do not fit.
+    #[error("{0}")]
+    Topics(String),
+}
+
+/// What a lane is made of.
+pub struct Parts {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Its number in the process.
+    pub number: u32,
+    /// The model.
+    pub champion: Champion,
+    /// What shapes bars.
+    pub rules: Rules,
+    /// Partitions of the input, and so of every output.
+    pub partitions: i32,
+    /// Hash of what shapes bars, of the cluster and of the topic.
+    pub config_hash: u64,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Health.
+    pub health: HealthPart,
+    /// When to end.
+    pub stop: Stop,
+}
+
+/// The running transaction.
+struct Open {
+    since: Instant,
+    group: rdkafka::consumer::ConsumerGroupMetadata,
+    bytes: usize,
+    bars: u64,
+    scored: u64,
+    abstained: u64,
+}
+
+/// Records since the last look: shared counters cost more than a record's own work.
+#[derive(Default)]
+struct Counts {
+    used: u64,
+    duplicate: u64,
+    dead: u64,
+    /// Records since clocks were read.
+    unclocked: u32,
+}
+
+/// Records between two readings of the clock under backlog.
+const CLOCK_EVERY: u32 = 64;
+
+/// A lane and its state.
+pub struct Lane {
+    parts: Parts,
+    topics: Topics,
+    id: String,
+    consumer: Arc<LaneConsumer>,
+    producer: Transactions,
+    partitions: BTreeMap<i32, Partition>,
+    open: Option<Open>,
+    cycle: Cycle,
+    buffer: Vec<u8>,
+    counts: Counts,
+    aborts: u32,
+    last_commit: Instant,
+    last_look: Instant,
+    /// When to try a restore again after the group moved on.
+    retry_at: Option<Instant>,
+}
+
+impl Lane {
+    /// Connects a lane: the producer fences its predecessor, the consumer joins the group.
+    ///
+    /// # Errors
+    /// When Kafka does not answer or refuses.
+    pub fn connect(parts: Parts) -> Result<Self, LaneError> {
+        let kafka = &parts.config.kafka;
+        let topics = Topics::new(&kafka.topic_prefix);
+        let id = format!("{}{}.forecast.{}.{}", kafka.topic_prefix, kafka.group, kafka.instance, parts.number);
+        let producer = Transactions::connect(kafka, &id)?;
+        let static_id = kafka.static_membership.then_some(id.as_str());
+        let consumer = Arc::new(consumer::subscribe(kafka, &kafka.group, &topics.ticks, static_id)?);
+        let now = Instant::now();
+        Ok(Self {
+            topics,
+            id,
+            consumer,
+            producer,
+            partitions: BTreeMap::new(),
+            open: None,
+            cycle: Cycle::default(),
+            buffer: Vec::new(),
+            counts: Counts::default(),
+            aborts: 0,
+            last_commit: now,
+            last_look: now,
+            retry_at: None,
+            parts,
+        })
+    }
+
+    /// Runs until a stop is asked for, then commits what is done and leaves.
+    ///
+    /// # Errors
+    /// What ends the lane; nothing that was not committed has been seen by anybody.
+    pub fn run(mut self) -> Result<(), LaneError> {
+        let consumer = Arc::clone(&self.consumer);
+        let result = self.turns(&consumer);
+        let drained = match &result {
+            Ok(()) => self.commit().map(|_| ()),
+            Err(_) => Ok(()),
+        };
+        if self.open.is_some() {
+            // Nobody will wait for a transaction that nobody will finish.
+            let _ = self.producer.abort();
+        }
+        consumer.context().close();
+        result.and(drained)
+    }
+
+    fn turns(&mut self, consumer: &LaneConsumer) -> Result<(), LaneError> {
+        while !self.parts.stop.requested() {
+            let wait = if self.open.is_some() { Duration::ZERO } else { IDLE_POLL };
+            let drained = match consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    self.record(&message)?;
+                    false
+                }
+                Some(Err(Rdkafka::PartitionEOF(partition))) => {
+                    self.end_of_partition(partition)?;
+                    false
+                }
+                Some(Err(error)) => {
+                    Self::survive(&error)?;
+                    false
+                }
+                None => true,
+            };
+            if let Some(rebalance) = consumer.context().rebalance_pending() {
+                self.rebalance(rebalance)?;
+            }
+            self.counts.unclocked += 1;
+            if !drained && self.counts.unclocked < CLOCK_EVERY {
+                continue;
+            }
+            self.counts.unclocked = 0;
+            self.restore_if_due()?;
+            self.commit_if_due(drained)?;
+            if drained {
+                self.idle()?;
+            }
+            if self.last_look.elapsed() >= HOUSEKEEPING {
+                self.last_look = Instant::now();
+                self.look();
+            }
+        }
+        Ok(())
+    }
+
+    fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), LaneError> {
+        match rebalance {
+            Rebalance::Assigned(partitions) => self.assigned(&partitions),
+            Rebalance::Revoked => self.revoked(),
+        }
+    }
+
+    /// Errors of a consumer are warnings of a client that goes on by itself, unless they are final.
+    fn survive(error: &Rdkafka) -> Result<(), LaneError> {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::FencedInstanceId | Code::Fenced) => Err(LaneError::Fenced(error.to_string())),
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Err(KafkaError::State(format!(
+                "the position is no longer in the topic ({error}): retention was faster than the forecaster; \
+                 `tickcast offsets accept` starts after the last close in `bars`"
+            ))
+            .into()),
+            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                Err(KafkaError::call("consuming ticks")(error.clone()).into())
+            }
+            _ if matches!(error, Rdkafka::MessageConsumptionFatal(_)) => {
+                Err(KafkaError::call("consuming ticks")(error.clone()).into())
+            }
+            _ => {
+                tracing::warn!(%error, "consumer");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The lane's own look at itself, once a second: signs of life, lag, a watchdog per partition.
+
+use std::time::{Duration, Instant};
+
+use super::partition::Phase;
+use super::Lane;
+use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
+
+/// The reader's place must not have moved for two of librdkafka's reports, one a second, before it is believed.
+const STEADY: Duration = Duration::from_millis(2_500);
+
+impl Lane {
+    pub(super) fn look(&mut self) {
+        self.parts.health.beat();
+        self.tell_counts();
+        let patience = self.parts.config.forecast.watchdog_timeout.get();
+        let mut stuck = None;
+        for (&number, partition) in &mut self.partitions {
+            let Some(ends) = self.consumer.context().ends(number) else { continue };
+            // Markers of transactions at the end are no records; the offset moves over them once the reader has.
+            let over = partition.phase == Phase::Live && partition.at_end && !partition.came;
+            if over && ends.steady && ends.fetched > partition.next && partition.last_record.elapsed() > STEADY {
+                partition.next = ends.fetched;
+                partition.dirty = true;
+            }
+            let label = PartitionLabel { partition: number };
+            let lag = (ends.stable - partition.next).max(0);
+            self.parts.metrics.lag.get_or_create(&label).set(lag);
+            self.parts.metrics.unstable.get_or_create(&label).set((ends.high - ends.stable).max(0));
+            if partition.seen.0 != partition.next || lag == 0 {
+                partition.seen = (partition.next, Instant::now());
+            }
+            let waiting = partition.seen.1.elapsed();
+            if waiting > patience && !matches!(partition.phase, Phase::Paused(_)) {
+                stuck = Some(format!("{}/{number}: {lag} records to read and no progress for {waiting:?}", self.topics.ticks));
+            }
+        }
+        self.parts.health.broken(stuck);
+    }
+
+    /// Adds what was counted to the shared counters.
+    pub(super) fn tell_counts(&mut self) {
+        let counts = &mut self.counts;
+        for (result, count) in
+            [("used", &mut counts.used), ("duplicate", &mut counts.duplicate), ("dead", &mut counts.dead)]
+        {
+            self.parts.metrics.ticks.get_or_create(&ResultLabel { result }).inc_by(std::mem::take(count));
+        }
+    }
+
+    /// Ready means: every assigned partition is live.
+    pub(super) fn update_readiness(&self) {
+        let waits = self.partitions.iter().find_map(|(number, partition)| match &partition.phase {
+            Phase::Live => None,
+            Phase::Rebuilding(until) => Some(format!("partition {number}: reading ticks again up to offset {until}")),
+            Phase::Paused(why) => Some(format!("partition {number} is paused: {why}")),
+        });
+        match waits {
+            Some(why) => self.parts.health.waits_for(why),
+            None => self.parts.health.ready(),
+        }
+    }
+}

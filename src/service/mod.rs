@@ -1,0 +1,6 @@
+//! A loop per role that feeds a machine and carries out its effects; supervision and ordered shutdown.
+
+pub mod forecast;
+pub mod health;
+mod lane;
+pub mod run;

@@ -1,0 +1,118 @@
+//! The process: starts the roles, waits for a signal or the first failure, stops everything in order.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::forecast;
+use super::health::{Health, Stop};
+use crate::api;
+use crate::config::Config;
+use crate::telemetry::metrics::Metrics;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Ticks to bars and predictions.
+    Forecast,
+}
+
+/// How often the threads are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The running roles of one process.
+pub struct Running {
+    threads: Vec<JoinHandle<anyhow::Result<()>>>,
+    stop: Stop,
+}
+
+impl Running {
+    /// Starts `roles`.
+    ///
+    /// # Errors
+    /// When one of them cannot start; those that did are stopped.
+    pub fn start(
+        config: &Arc<Config>,
+        roles: &[Role],
+        metrics: &Arc<Metrics>,
+        health: &Health,
+        stop: &Stop,
+    ) -> anyhow::Result<Self> {
+        let mut running = Self { threads: Vec::new(), stop: stop.clone() };
+        for role in roles {
+            let started = match role {
+                Role::Forecast => forecast::start(config, metrics, health, stop),
+            };
+            match started {
+                Ok(threads) => running.threads.extend(threads),
+                Err(error) => {
+                    let _ = running.finish();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    /// Waits until a stop is asked for or a role fails.
+    pub fn wait(&self) {
+        while !self.stop.requested() && !self.threads.iter().any(JoinHandle::is_finished) {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Stops all roles and waits for them to commit what they hold.
+    ///
+    /// # Errors
+    /// The first failure of a role.
+    pub fn finish(self) -> anyhow::Result<()> {
+        self.stop.request();
+        let mut result = Ok(());
+        for thread in self.threads {
+            let ended = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked; its output says where")));
+            if let Err(error) = ended {
+                tracing::error!(error = format!("{error:#}"), "a role failed");
+                result = result.and(Err(error));
+            }
+        }
+        result
+    }
+}
+
+/// Runs `roles` until SIGTERM, SIGINT or a failure.
+///
+/// # Errors
+/// The first failure.
+pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let (metrics, health, stop) = (Arc::new(Metrics::default()), Health::default(), Stop::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.spawn(stop_on_signal(stop.clone()));
+    if config.http.listen != "off" {
+        let server = runtime.block_on(api::serve(&config.http.listen, Arc::clone(&metrics), health.clone()))?;
+        runtime.spawn(server);
+    }
+    let running = Running::start(&config, roles, &metrics, &health, &stop)?;
+    running.wait();
+    let result = running.finish();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if result.is_ok() {
+        tracing::info!("stopped");
+    }
+    result
+}
+
+/// Asks for a stop on the first SIGTERM or SIGINT.
+pub async fn stop_on_signal(stop: Stop) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be caught: the process will not drain");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: committing what is done");
+    stop.request();
+}

@@ -1,0 +1,151 @@
+//! Every instrument: name, unit, labels. Served at `/metrics` in the OpenMetrics text format.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Label of one input partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the name says it")]
+pub struct PartitionLabel {
+    pub partition: i32,
+}
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the name says it")]
+pub struct ResultLabel {
+    pub result: &'static str,
+}
+
+/// Why a record was not used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the name says it")]
+pub struct ReasonLabel {
+    pub reason: &'static str,
+}
+
+/// A topic of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the name says it")]
+pub struct TopicLabel {
+    pub topic: String,
+}
+
+/// All instruments of the process.
+pub struct Metrics {
+    registry: Registry,
+    /// Input records by what became of them: used, duplicate, dead.
+    pub ticks: Family<ResultLabel, Counter>,
+    /// Records sent to the dead letters, by reason.
+    pub dead_letters: Family<ReasonLabel, Counter>,
+    /// Closed bars committed.
+    pub bars: Counter,
+    /// Predictions committed, by result: scored, abstained.
+    pub predictions: Family<ResultLabel, Counter>,
+    /// Transactions by result: committed, aborted, retired.
+    pub transactions: Family<ResultLabel, Counter>,
+    /// Cycles whose features or scoring failed.
+    pub scoring_failures: Counter,
+    /// Records between the position of the lane and the last stable offset.
+    pub lag: Family<PartitionLabel, Gauge>,
+    /// Records between the last stable offset and the end: more than a moment is somebody's open transaction.
+    pub unstable: Family<PartitionLabel, Gauge>,
+    /// The watermark, in seconds since the epoch.
+    pub watermark: Family<PartitionLabel, Gauge<f64, AtomicU64>>,
+    /// Symbols known.
+    pub symbols: Family<PartitionLabel, Gauge>,
+    /// 1 where a partition is paused because it holds something else than ticks, or too many symbols.
+    pub paused: Family<PartitionLabel, Gauge>,
+    /// Seconds of a closing cycle: bars, features, scoring.
+    pub cycle_seconds: Histogram,
+    /// Seconds from the first step of a commit to its end.
+    pub commit_seconds: Histogram,
+    /// Seconds from assignment until the windows are back.
+    pub restore_seconds: Histogram,
+    /// Rows written to PostgreSQL.
+    pub rows_stored: Family<TopicLabel, Counter>,
+    /// Records on our own topics that could not be stored.
+    pub store_skipped: Family<TopicLabel, Counter>,
+    /// Failed attempts to write to PostgreSQL.
+    pub store_retries: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.0001, 2.0, 18));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tickcast"),
+            ticks: Family::default(),
+            dead_letters: Family::default(),
+            bars: Counter::default(),
+            predictions: Family::default(),
+            transactions: Family::default(),
+            scoring_failures: Counter::default(),
+            lag: Family::default(),
+            unstable: Family::default(),
+            watermark: Family::default(),
+            symbols: Family::default(),
+            paused: Family::default(),
+            cycle_seconds: seconds(),
+            commit_seconds: seconds(),
+            restore_seconds: seconds(),
+            rows_stored: Family::default(),
+            store_skipped: Family::default(),
+            store_retries: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("ticks", "Input records by what became of them", self.ticks.clone());
+        r.register("dead_letters", "Records sent to the dead letters by reason", self.dead_letters.clone());
+        r.register("bars", "Closed bars committed", self.bars.clone());
+        r.register("predictions", "Predictions committed", self.predictions.clone());
+        r.register("transactions", "Kafka transactions by result", self.transactions.clone());
+        r.register("scoring_failures", "Cycles whose features or scoring failed", self.scoring_failures.clone());
+        r.register("lag_records", "Records between position and last stable offset", self.lag.clone());
+        r.register("unstable_records", "Records between last stable offset and end", self.unstable.clone());
+        r.register("watermark_timestamp_seconds", "Event time that is complete", self.watermark.clone());
+        r.register("symbols", "Symbols known", self.symbols.clone());
+        r.register("paused", "1 where a partition is paused", self.paused.clone());
+        r.register_with_unit("cycle", "A closing cycle", Unit::Seconds, self.cycle_seconds.clone());
+        r.register_with_unit("commit", "A commit", Unit::Seconds, self.commit_seconds.clone());
+        r.register_with_unit("restore", "A restore", Unit::Seconds, self.restore_seconds.clone());
+        r.register("rows_stored", "Rows written to PostgreSQL", self.rows_stored.clone());
+        r.register("store_skipped", "Records that could not be stored", self.store_skipped.clone());
+        r.register("store_retries", "Failed attempts to write to PostgreSQL", self.store_retries.clone());
+    }
+
+    /// Everything in the OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instruments_are_served() {
+        let metrics = Metrics::default();
+        metrics.ticks.get_or_create(&ResultLabel { result: "used" }).inc_by(3);
+        metrics.commit_seconds.observe(0.01);
+        let text = metrics.encode();
+        assert!(text.contains("tickcast_ticks_total{result=\"used\"} 3"), "{text}");
+        assert!(text.contains("tickcast_commit_seconds_count 1"), "{text}");
+    }
+}

@@ -5,8 +5,11 @@
 
 pub mod bar;
 pub mod dead_letter;
+pub mod features;
+pub mod indicator;
 pub mod prediction;
 pub mod symbol;
 pub mod tick;
 pub mod time;
 pub mod trade_ids;
+pub mod window;

@@ -58,6 +58,11 @@ def is_free(port):
     return True
 
 
+def soon_free(port):
+    """A process that has just ended may hold its port for a moment."""
+    return wait(lambda: is_free(port), 2)
+
+
 def free_port():
     """A free port below the ephemeral range: a client that reconnects to a stopped server could else be given that very port."""
     low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -71,11 +76,11 @@ def free_port():
 def choose_port(name, asked, before, default):
     """The asked port or an error; 0 is any free one; nothing asked: the port used before, the usual one, or a free one."""
     if asked:
-        if not is_free(asked):
+        if not soon_free(asked):
             raise Failure(f"port {asked} for {name} is taken by another program: give another --{name}-port, or 0 for any free one")
         return asked
     usual = (before or default) if asked is None else None
-    if usual and is_free(usual):
+    if usual and soon_free(usual):
         return usual
     port = free_port()
     if usual:
@@ -123,13 +128,14 @@ class Server:
             self.start()
 
     def finish(self):
-        """Wait until it answers."""
+        """Wait until it answers. The second call does nothing."""
         if not wait(lambda: not self.pids() or self.answers(), PATIENCE):
             raise Failure(f"{self.name} did not answer within {PATIENCE} s. The end of its log:\n{self.last_words()}")
         if not self.pids():
             raise Failure(f"{self.name} ended as it started. The end of its log:\n{self.last_words()}")
         if self.child:
             say(f"{self.name} ready on 127.0.0.1:{self.port} after {time.monotonic() - self.begun:.1f} s")
+            self.child = None
 
     def last_words(self):
         return tail(self.log)

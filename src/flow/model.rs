@@ -117,7 +117,7 @@ pub struct ScoreError {
 }
 
 /// A loaded model. Implemented over ONNX Runtime, and by fakes in unit tests of machines.
-pub trait Scorer {
+pub trait Scorer: Send {
     /// Its declaration.
     fn spec(&self) -> &ModelSpec;
 

@@ -32,7 +32,9 @@ pub enum Takeover {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Bars were written, but the group has no offset.
-    #[error("`bars` holds records but the group has committed no offset (was it deleted, did it expire, is kafka.group another one?)")]
+    #[error(
+        "`bars` holds records but the group has committed no offset (was it deleted, did it expire, is kafka.group another one?)"
+    )]
     NoCommit,
     /// The offset came from another program, or another version of this one.
     #[error("the committed offset {offset} carries no checkpoint: {why}")]
@@ -101,15 +103,7 @@ mod tests {
     use super::*;
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint {
-            config_hash: 7,
-            closed: Some(1),
-            watermark: Some(2),
-            resume: 10,
-            bars: (5, 9),
-            seen: 0,
-            bad: 0,
-        }
+        Checkpoint { config_hash: 7, closed: Some(1), watermark: Some(2), resume: 10, bars: (5, 9), seen: 0, bad: 0 }
     }
 
     fn facts() -> Facts {

@@ -69,7 +69,8 @@ impl Running {
         self.stop.request();
         let mut result = Ok(());
         for thread in self.threads {
-            let ended = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked; its output says where")));
+            let ended =
+                thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked; its output says where")));
             if let Err(error) = ended {
                 tracing::error!(error = format!("{error:#}"), "a role failed");
                 result = result.and(Err(error));
@@ -105,7 +106,8 @@ pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
 /// Asks for a stop on the first SIGTERM or SIGINT.
 pub async fn stop_on_signal(stop: Stop) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be caught: the process will not drain");
         return;
     };

@@ -44,11 +44,14 @@ pub fn decode(metadata: &BTreeMap<String, String>) -> Result<ModelSpec, Vec<Stri
     }
     for key in RESERVED {
         if metadata.contains_key(key) {
-            problems.push(format!("metadata `{key}` belongs to a part of the contract that is not built yet: export without it"));
+            problems.push(format!(
+                "metadata `{key}` belongs to a part of the contract that is not built yet: export without it"
+            ));
         }
     }
     if metadata.get(KEYS[0]).is_some_and(|version| version != CONTRACT) {
-        problems.push(format!("metadata `tickcast.contract` is `{}`: this program knows `{CONTRACT}`", metadata[KEYS[0]]));
+        problems
+            .push(format!("metadata `tickcast.contract` is `{}`: this program knows `{CONTRACT}`", metadata[KEYS[0]]));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -151,9 +154,8 @@ mod tests {
     fn good() -> BTreeMap<String, String> {
         let floats = STANDARD.encode(1.5_f32.to_le_bytes());
         let golden = format!(r#"{{"rows":1,"features":"{floats}","probabilities":"{floats}"}}"#);
-        let values = [
-            "1", "m", "1.0.0", "SELECT 1", "256", "64", "any", "[1,5]", "0", r#"{"from":1,"to":2}"#, "{}", &golden,
-        ];
+        let values =
+            ["1", "m", "1.0.0", "SELECT 1", "256", "64", "any", "[1,5]", "0", r#"{"from":1,"to":2}"#, "{}", &golden];
         KEYS.iter().zip(values).map(|(key, value)| ((*key).to_owned(), value.to_owned())).collect()
     }
 

@@ -83,9 +83,11 @@ fn from_bytes(path: &str, bytes: &[u8], intra_threads: usize) -> Result<Model, M
         Open::Runtime(error) => error,
         Open::File(why) => refuse(vec![format!("not a model that ONNX Runtime can load: {why}")]),
     })?;
-    let metadata = read_metadata(&session).map_err(|error| refuse(vec![format!("metadata cannot be read: {error}")]))?;
+    let metadata =
+        read_metadata(&session).map_err(|error| refuse(vec![format!("metadata cannot be read: {error}")]))?;
     let spec = wire::model::decode(&metadata).map_err(refuse)?;
-    let features = FeatureSet::plan(&spec.features).map_err(|error| refuse(vec![format!("tickcast.features: {error}")]))?;
+    let features =
+        FeatureSet::plan(&spec.features).map_err(|error| refuse(vec![format!("tickcast.features: {error}")]))?;
     let mut problems = Vec::new();
     if let Err(error) = features.check_window(spec.window) {
         problems.push(format!("tickcast.features: {error}"));
@@ -132,9 +134,12 @@ fn check_tensors(session: &Session, spec: &ModelSpec, width: usize, problems: &m
     for outlet in session.inputs().iter().chain(session.outputs()) {
         let name = outlet.name();
         if optional.contains(&name) {
-            problems.push(format!("`{name}` belongs to a part of the contract that is not built yet: export without it"));
+            problems
+                .push(format!("`{name}` belongs to a part of the contract that is not built yet: export without it"));
         } else if !["features", "probabilities"].contains(&name) {
-            problems.push(format!("`{name}` is not part of the contract: the input is `features`, the output `probabilities`"));
+            problems.push(format!(
+                "`{name}` is not part of the contract: the input is `features`, the output `probabilities`"
+            ));
         }
     }
 }

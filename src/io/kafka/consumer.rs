@@ -100,7 +100,13 @@ impl ConsumerContext for LaneContext {
             return;
         }
         let rebalance = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            Rebalance::Assigned(partitions.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect())
+            Rebalance::Assigned(
+                partitions
+                    .elements()
+                    .iter()
+                    .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+                    .collect(),
+            )
         } else {
             Rebalance::Revoked
         };
@@ -116,7 +122,12 @@ pub type LaneConsumer = BaseConsumer<LaneContext>;
 ///
 /// # Errors
 /// When librdkafka refuses the settings.
-pub fn subscribe(config: &Kafka, group: &str, topic: &str, static_id: Option<&str>) -> Result<LaneConsumer, KafkaError> {
+pub fn subscribe(
+    config: &Kafka,
+    group: &str,
+    topic: &str,
+    static_id: Option<&str>,
+) -> Result<LaneConsumer, KafkaError> {
     let mut settings = client::consumer(config, group);
     settings
         .set("statistics.interval.ms", "1000")

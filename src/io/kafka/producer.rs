@@ -225,7 +225,9 @@ impl Transactions {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 // A retriable step that ran out of time: nobody knows what the coordinator did.
-                Err(error) if is_retriable(&error) => return Err(TransactionError::Retire(format!("timed out: {error}"))),
+                Err(error) if is_retriable(&error) => {
+                    return Err(TransactionError::Retire(format!("timed out: {error}")));
+                }
                 Err(error) => return Err(triage(&error)),
             }
         }

@@ -132,9 +132,12 @@ impl Forecaster {
                 (entry.slot, entry.symbol.clone(), newest - i64::try_from(back).unwrap_or(0) * step)
             })
             .collect();
-        let view = rows
-            .iter()
-            .map(|(slot, symbol, close_time)| WindowRow { slot: *slot, back, symbol: symbol.as_str(), close_time: *close_time });
+        let view = rows.iter().map(|(slot, symbol, close_time)| WindowRow {
+            slot: *slot,
+            back,
+            symbol: symbol.as_str(),
+            close_time: *close_time,
+        });
         let columns = match book.windows.view(view, |batch| champion.features.evaluate(batch)) {
             Ok(Ok(columns)) => columns,
             Ok(Err(error)) => return self.failed_rows(&ready, champion, error.to_string(), out),
@@ -142,7 +145,8 @@ impl Forecaster {
         };
         let columns: Vec<_> = columns.iter().map(|column| column.as_primitive::<Float64Type>()).collect();
         for (row, &place) in ready.iter().enumerate() {
-            let values = columns.iter().map(|column| if column.is_null(row) { f32::NAN } else { column.value(row) as f32 });
+            let values =
+                columns.iter().map(|column| if column.is_null(row) { f32::NAN } else { column.value(row) as f32 });
             self.book.entry(place).rows.push(values);
         }
     }

@@ -59,13 +59,7 @@ impl Forecaster {
     }
 
     /// Scores the rows `scored` of `places` in one run; rows that make it fail are found by running each alone.
-    fn score(
-        &self,
-        places: &[u32],
-        scored: &[usize],
-        champion: &mut Champion,
-        out: &mut Cycle,
-    ) -> Vec<Option<Scores>> {
+    fn score(&self, places: &[u32], scored: &[usize], champion: &mut Champion, out: &mut Cycle) -> Vec<Option<Scores>> {
         if scored.is_empty() {
             return Vec::new();
         }
@@ -114,7 +108,14 @@ impl Forecaster {
             _ => Decision::Abstain,
         };
         Prediction {
-            prediction_id: prediction_id(bar.symbol.as_str(), interval, as_of, horizon, &champion.name, &champion.version),
+            prediction_id: prediction_id(
+                bar.symbol.as_str(),
+                interval,
+                as_of,
+                horizon,
+                &champion.name,
+                &champion.version,
+            ),
             symbol: bar.symbol.clone(),
             interval,
             horizon,

@@ -113,10 +113,7 @@ impl Lane {
 
     /// Gathers the facts and decides for every partition.
     #[allow(clippy::type_complexity, reason = "two small lists of one decision")]
-    fn take_over(
-        &self,
-        numbers: &[i32],
-    ) -> Result<(HashMap<i32, i64>, Vec<(i32, i64, Checkpoint)>), LaneError> {
+    fn take_over(&self, numbers: &[i32]) -> Result<(HashMap<i32, i64>, Vec<(i32, i64, Checkpoint)>), LaneError> {
         let ticks = &self.topics.ticks;
         if let Some(number) = numbers.iter().find(|&&number| number >= self.parts.partitions) {
             return Err(LaneError::Topics(format!(
@@ -138,10 +135,7 @@ impl Lane {
         let (mut starts, mut resumed) = (HashMap::new(), Vec::new());
         for &number in numbers {
             let element = committed.find_partition(ticks, number);
-            let offset = element
-                .as_ref()
-                .and_then(|element| element.offset().to_raw())
-                .filter(|offset| *offset >= 0);
+            let offset = element.as_ref().and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0);
             let committed = offset.map(|offset| {
                 let metadata = element.as_ref().map(|element| element.metadata().to_owned()).unwrap_or_default();
                 (offset, metadata)
@@ -178,7 +172,7 @@ impl Lane {
         let ranges: HashMap<i32, (i64, i64)> =
             resumed.iter().map(|(number, _, checkpoint)| (*number, checkpoint.bars)).collect();
         let bars = History::open(&self.parts.config.kafka, &self.topics.bars)?;
-        bars.read(
+        bars.read::<LaneError>(
             &ranges,
             |partition, offset, payload| {
                 let wrong = |why: String| LaneError::Restore { topic: self.topics.bars.clone(), partition, why };

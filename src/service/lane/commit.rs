@@ -26,7 +26,8 @@ impl Lane {
 
     /// Commits when the transaction has grown to its limit.
     pub(super) fn commit_if_full(&mut self) -> Result<(), LaneError> {
-        let full = self.open.as_ref().is_some_and(|open| open.bytes >= self.parts.config.forecast.max_transaction_bytes);
+        let full =
+            self.open.as_ref().is_some_and(|open| open.bytes >= self.parts.config.forecast.max_transaction_bytes);
         if full { self.commit().map(|_| ()) } else { Ok(()) }
     }
 

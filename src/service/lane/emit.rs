@@ -20,7 +20,8 @@ impl Lane {
                 .group_metadata()
                 .ok_or_else(|| KafkaError::State("the consumer has no group metadata".to_owned()))?;
             self.producer.begin()?;
-            self.open = Some(Open { since: std::time::Instant::now(), group, bytes: 0, bars: 0, scored: 0, abstained: 0 });
+            self.open =
+                Some(Open { since: std::time::Instant::now(), group, bytes: 0, bars: 0, scored: 0, abstained: 0 });
         }
         self.open.as_mut().ok_or_else(|| KafkaError::State("no transaction".to_owned()).into())
     }

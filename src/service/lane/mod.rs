@@ -51,7 +51,9 @@ pub enum LaneError {
     #[error(transparent)]
     Transaction(#[from] TransactionError),
     /// A partition is not taken up.
-    #[error("{topic}/{partition}: {refusal}; `tickcast offsets accept --partition {partition}` accepts this and starts after the last close in `bars`")]
+    #[error(
+        "{topic}/{partition}: {refusal}; `tickcast offsets accept --partition {partition}` accepts this and starts after the last close in `bars`"
+    )]
     Refused {
         /// Input topic.
         topic: String,
@@ -74,7 +76,9 @@ pub enum LaneError {
     #[error(transparent)]
     Windows(#[from] RestoreError),
     /// The same place fails again and again.
-    #[error("{topic}/{partition} offset {offset}: the transaction failed {aborts} times in a row, the last time with: {why}")]
+    #[error(
+        "{topic}/{partition} offset {offset}: the transaction failed {aborts} times in a row, the last time with: {why}"
+    )]
     Stuck {
         /// Input topic.
         topic: String,
@@ -265,9 +269,12 @@ impl Lane {
                  `tickcast offsets accept` starts after the last close in `bars`"
             ))
             .into()),
-            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-                Err(KafkaError::call("consuming ticks")(error.clone()).into())
-            }
+            Some(
+                Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic,
+            ) => Err(KafkaError::call("consuming ticks")(error.clone()).into()),
             _ if matches!(error, Rdkafka::MessageConsumptionFatal(_)) => {
                 Err(KafkaError::call("consuming ticks")(error.clone()).into())
             }

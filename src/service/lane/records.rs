@@ -55,7 +55,11 @@ impl Lane {
             return self.pause(number, why);
         }
         if verdict == Verdict::Full {
-            let why = format!("{} symbols are known at offset {}: raise forecast.max_symbols or add partitions", partition.forecaster.symbols(), at.offset);
+            let why = format!(
+                "{} symbols are known at offset {}: raise forecast.max_symbols or add partitions",
+                partition.forecaster.symbols(),
+                at.offset
+            );
             return self.pause(number, why);
         }
         partition.bad.observe(bad);
@@ -119,7 +123,11 @@ impl Lane {
         let mut due = Vec::new();
         for (&number, partition) in &mut self.partitions {
             let elapsed = partition.idle_for();
-            if !partition.at_end || partition.phase != Phase::Live || elapsed < timeout.get() || partition.forecaster.symbols() == 0 {
+            if !partition.at_end
+                || partition.phase != Phase::Live
+                || elapsed < timeout.get()
+                || partition.forecaster.symbols() == 0
+            {
                 continue;
             }
             let (Some(base), Some(closed)) = (partition.idle_base, partition.forecaster.closed()) else { continue };

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::partition::Phase;
 use super::Lane;
+use rdkafka::consumer::Consumer as _;
+
+use super::partition::Phase;
 use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
 
 /// The reader's place must not have moved for two of librdkafka's reports, one a second, before it is believed.
@@ -32,7 +34,10 @@ impl Lane {
             }
             let waiting = partition.seen.1.elapsed();
             if waiting > patience && !matches!(partition.phase, Phase::Paused(_)) {
-                stuck = Some(format!("{}/{number}: {lag} records to read and no progress for {waiting:?}", self.topics.ticks));
+                stuck = Some(format!(
+                    "{}/{number}: {lag} records to read and no progress for {waiting:?}",
+                    self.topics.ticks
+                ));
             }
         }
         self.parts.health.broken(stuck);

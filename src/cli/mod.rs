@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod tail;
 pub mod topics;
 
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ impl Settings {
 enum Command {
     /// Print the effective settings, validate them and, with --connect, what they point at.
     Check(check::Check),
+    /// Print the committed records of a topic.
+    Tail(tail::Tail),
     /// Create and check the topics.
     Topics(topics::Topics),
 }
@@ -55,6 +58,7 @@ enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Check(command) => command.run(&cli.settings),
+        Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }
 }

@@ -1,6 +1,7 @@
 //! Apache Kafka through librdkafka: clients, topics, transactions, offsets with metadata.
 
 pub mod client;
+pub mod reader;
 pub mod topics;
 
 /// A failure of Kafka that is worth telling with what was being done.

@@ -1,6 +1,9 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod feed;
+pub mod pace;
+pub mod replay;
 pub mod tail;
 pub mod topics;
 
@@ -45,6 +48,8 @@ impl Settings {
 enum Command {
     /// Print the effective settings, validate them and, with --connect, what they point at.
     Check(check::Check),
+    /// Send recorded trades to the ticks topic, in time order.
+    Replay(replay::Replay),
     /// Print the committed records of a topic.
     Tail(tail::Tail),
     /// Create and check the topics.
@@ -58,6 +63,7 @@ enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Check(command) => command.run(&cli.settings),
+        Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }

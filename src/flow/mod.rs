@@ -5,6 +5,7 @@
 
 pub mod bar;
 pub mod dead_letter;
+pub mod merge;
 pub mod prediction;
 pub mod symbol;
 pub mod tick;

@@ -2,3 +2,4 @@
 //! [`crate::machine`].
 
 pub mod kafka;
+pub mod ticks_csv;

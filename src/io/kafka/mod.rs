@@ -1,6 +1,8 @@
 //! Apache Kafka through librdkafka: clients, topics, transactions, offsets with metadata.
 
 pub mod client;
+pub mod feeder;
+pub mod held;
 pub mod reader;
 pub mod topics;
 

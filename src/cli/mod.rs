@@ -1,8 +1,12 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod feed;
 pub mod model;
+pub mod pace;
+pub mod replay;
 pub mod run;
+pub mod tail;
 pub mod topics;
 
 use std::path::PathBuf;
@@ -50,6 +54,10 @@ enum Command {
     Model(model::Model),
     /// Print the effective settings, validate them and, with --connect, what they point at.
     Check(check::Check),
+    /// Send recorded trades to the ticks topic, in time order.
+    Replay(replay::Replay),
+    /// Print the committed records of a topic.
+    Tail(tail::Tail),
     /// Create and check the topics.
     Topics(topics::Topics),
 }
@@ -63,6 +71,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Run(command) => command.run(cli.settings.load()?),
         Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),
+        Command::Replay(command) => command.run(&cli.settings.load()?),
+        Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }
 }

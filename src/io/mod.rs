@@ -4,3 +4,4 @@
 pub mod clock;
 pub mod inference;
 pub mod kafka;
+pub mod ticks_csv;

@@ -6,6 +6,7 @@ pub mod bar;
 pub mod model;
 pub mod prediction;
 pub mod tick;
+pub mod tick_row;
 
 /// Version of the records' shape, carried in the `schema_version` header. Changes are additive; a breaking one gets a new topic.
 pub const SCHEMA_VERSION: &str = "1";

@@ -2,8 +2,11 @@
 
 pub mod client;
 pub mod consumer;
+pub mod feeder;
+pub mod held;
 pub mod history;
 pub mod producer;
+pub mod reader;
 pub mod topic_id;
 pub mod topics;
 

@@ -1,0 +1,173 @@
+//! Trades into the ticks topic: what `replay`, `simulate` and `demo` share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::pace::{Pace, Speed};
+use crate::config::Config;
+use crate::flow::time::{EARLIEST, LATEST, Micros};
+use crate::io::kafka::feeder::Feeder;
+use crate::io::kafka::topics::Topics;
+use crate::wire::tick_row::TickRow;
+
+/// No wait is longer than this, so that an interruption is seen and deliveries are collected.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// What was sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Trades.
+    pub ticks: u64,
+    /// Event time of the first, in microseconds.
+    pub first_event_time: Option<Micros>,
+    /// The largest event time.
+    pub last_event_time: Option<Micros>,
+    /// What every partition ends with; none when it was interrupted.
+    pub watermark: Option<Micros>,
+    /// Partitions of the topic.
+    pub partitions: i32,
+    /// How long it took.
+    pub seconds: f64,
+    /// Trades over seconds.
+    pub ticks_per_second: f64,
+}
+
+/// Sends trades and, at their end, a watermark to every partition.
+pub struct Feed<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// How fast.
+    pub speed: Speed,
+    /// Whether trades wait until the wall clock has reached them.
+    pub not_before_event: bool,
+    /// Set from outside to end early.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Feed<'_> {
+    /// Sends `rows`; `report` is called now and then with how many were sent.
+    ///
+    /// # Errors
+    /// The first error of the rows, or what Kafka refused.
+    pub fn run<E: std::error::Error + Send + Sync + 'static>(
+        self,
+        mut rows: impl Iterator<Item = Result<TickRow, E>>,
+        mut report: impl FnMut(u64),
+    ) -> anyhow::Result<Summary> {
+        let mut feeder = Feeder::open(&self.config.kafka, &Topics::new(&self.config.kafka.topic_prefix).ticks)?;
+        let mut pace = Pace::new(self.speed, self.not_before_event);
+        let (mut payload, mut ticks, begun) = (Vec::with_capacity(256), 0_u64, Instant::now());
+        let (mut first, mut last) = (None, None);
+        let failed = loop {
+            let row = match rows.next() {
+                None => break None,
+                Some(Err(error)) => break Some(error),
+                Some(Ok(row)) => row,
+            };
+            if !self.wait(&mut pace, &feeder, row.event_time)? {
+                break None;
+            }
+            payload.clear();
+            row.encode(&mut payload);
+            feeder.send(&row.symbol, &payload)?;
+            ticks += 1;
+            first = first.or(Some(row.event_time));
+            // A time that no reader believes must not become the watermark.
+            if (EARLIEST..LATEST).contains(&row.event_time) {
+                last = last.max(Some(row.event_time));
+            }
+            if ticks.is_multiple_of(1_000) {
+                report(ticks);
+            }
+        };
+        let end = last.map(|time| self.config.bars.interval.close_of(time));
+        let mut watermark = None;
+        if let (Some(end), None) = (end, &failed)
+            && self.wait(&mut pace, &feeder, end)?
+        {
+            feeder.send_watermarks(end)?;
+            watermark = Some(end);
+        }
+        let partitions = feeder.partitions();
+        feeder.finish()?;
+        if let Some(error) = failed {
+            return Err(error)
+                .with_context(|| format!("{ticks} trades were sent, then reading failed; no watermark was sent"));
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let ticks_per_second = (ticks as f64 / seconds.max(1e-6)).round();
+        Ok(Summary {
+            ticks,
+            first_event_time: first,
+            last_event_time: last,
+            watermark,
+            partitions,
+            seconds,
+            ticks_per_second,
+        })
+    }
+
+    /// Waits until an event at `time` is due; `false` when it was interrupted.
+    fn wait(&self, pace: &mut Pace, feeder: &Feeder, time: Micros) -> anyhow::Result<bool> {
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let wait = pace.wait(time);
+            if wait.is_zero() {
+                return Ok(true);
+            }
+            feeder.poll()?;
+            std::thread::sleep(wait.min(SLICE));
+        }
+    }
+}
+
+impl Summary {
+    /// For people.
+    pub fn text(&self) -> String {
+        let time = |time: Option<Micros>| time.map_or_else(|| "-".to_owned(), utc);
+        format!(
+            "{} trades from {} to {} in {:.1} s ({} a second); {}",
+            self.ticks,
+            time(self.first_event_time),
+            time(self.last_event_time),
+            self.seconds,
+            self.ticks_per_second,
+            self.watermark.map_or_else(
+                || "interrupted: no watermark was sent".to_owned(),
+                |end| format!("watermark {} in {} partitions", utc(end), self.partitions)
+            )
+        )
+    }
+}
+
+/// A time as people read it, in UTC.
+pub fn utc(time: Micros) -> String {
+    jiff::Timestamp::from_microsecond(time).map_or_else(|_| format!("{time} us"), |time| time.to_string())
+}
+
+/// A flag that the first Ctrl-C or SIGTERM raises; the second Ctrl-C ends the process.
+///
+/// # Errors
+/// When the handler cannot be installed.
+pub fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> anyhow::Result<Arc<AtomicBool>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    let _guard = runtime.enter();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    runtime.spawn(async move {
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(stop)
+}

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod feed;
 pub mod model;
+pub mod offsets;
 pub mod pace;
 pub mod replay;
 pub mod run;
@@ -58,6 +59,8 @@ enum Command {
     Replay(replay::Replay),
     /// Print the committed records of a topic.
     Tail(tail::Tail),
+    /// Look at the forecasters' offsets, or accept a start that they refuse.
+    Offsets(offsets::Offsets),
     /// Create and check the topics.
     Topics(topics::Topics),
 }
@@ -73,6 +76,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(command) => command.run(&cli.settings),
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
+        Command::Offsets(command) => command.run(&cli.settings.load()?),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }
 }

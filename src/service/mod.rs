@@ -3,4 +3,5 @@
 pub mod forecast;
 pub mod health;
 mod lane;
+pub mod offsets;
 pub mod run;

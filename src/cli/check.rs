@@ -32,6 +32,7 @@ impl Check {
                 bail!("{}", problems.join("\n"));
             }
             println!("kafka: ok");
+            println!("postgres: {}", super::migrate::check(&config)?);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ pub mod pace;
 pub mod replay;
 pub mod run;
 pub mod tail;
+pub mod migrate;
 pub mod topics;
 
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ enum Command {
     Replay(replay::Replay),
     /// Print the committed records of a topic.
     Tail(tail::Tail),
+    /// Create or update the tables in PostgreSQL.
+    Migrate(migrate::Migrate),
     /// Create and check the topics.
     Topics(topics::Topics),
 }
@@ -73,6 +76,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(command) => command.run(&cli.settings),
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
+        Command::Migrate(command) => command.run(&cli.settings.load()?),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }
 }

@@ -4,3 +4,4 @@ pub mod forecast;
 pub mod health;
 mod lane;
 pub mod run;
+pub mod store;

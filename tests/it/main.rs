@@ -2,4 +2,5 @@
 //! `deploy/stack up` starts the parts and writes the variables that point at them.
 
 mod kafka;
+mod store;
 mod support;

@@ -100,6 +100,17 @@ impl World {
         self.producer.commit_transaction(PATIENCE).expect("a commit");
     }
 
+    /// Deletes the topics and makes them anew under their old names.
+    pub fn recreate_topics(&self, partitions: i32) {
+        let kafka = super::settings(&self.name, &[]).kafka;
+        let admin = topics::admin(&kafka).expect("Kafka");
+        let delete = admin.delete_topics(&self.topics.all(), &AdminOptions::new());
+        self.runtime.block_on(delete).expect("deleted topics");
+        // Deletion is not at once everywhere.
+        wait("the topics are gone", || topics::partition_count(&admin, &self.topics.bars).is_ok_and(|n| n == 0));
+        wait("the topics are back", || self.runtime.block_on(topics::apply(&kafka, partitions, 1)).is_ok());
+    }
+
     fn transaction(&self, fill: impl FnOnce(&BaseProducer)) {
         self.producer.begin_transaction().expect("a transaction");
         fill(&self.producer);

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod feed;
+pub mod migrate;
 pub mod model;
 pub mod offsets;
 pub mod pace;
@@ -61,6 +62,8 @@ enum Command {
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
     Offsets(offsets::Offsets),
+    /// Create or update the tables in PostgreSQL.
+    Migrate(migrate::Migrate),
     /// Create and check the topics.
     Topics(topics::Topics),
 }
@@ -77,6 +80,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Offsets(command) => command.run(&cli.settings.load()?),
+        Command::Migrate(command) => command.run(&cli.settings.load()?),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }
 }

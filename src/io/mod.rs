@@ -4,4 +4,5 @@
 pub mod clock;
 pub mod inference;
 pub mod kafka;
+pub mod postgres;
 pub mod ticks_csv;

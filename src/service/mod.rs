@@ -5,3 +5,4 @@ pub mod health;
 mod lane;
 pub mod offsets;
 pub mod run;
+pub mod store;

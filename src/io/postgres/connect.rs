@@ -1,0 +1,179 @@
+//! From `postgres.url` to a connection, with TLS as libpq means it.
+
+use std::fmt;
+use std::time::Duration;
+
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use postgres_openssl::MakeTlsConnector;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config};
+
+use super::PostgresError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How the server's certificate is checked; libpq's words and meanings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verify {
+    /// `disable`, `prefer`, `require`: not at all.
+    Nothing,
+    /// `verify-ca`, and `require` with `sslrootcert`: signed by a known authority.
+    Authority,
+    /// `verify-full`: and made out to the host's name.
+    Host,
+}
+
+/// Where to connect to.
+#[derive(Clone)]
+pub struct Target {
+    config: Config,
+    verify: Verify,
+    root: Option<String>,
+}
+
+impl Target {
+    /// Reads a URL. `sslmode` is disable, prefer (the default), require, verify-ca or verify-full; `sslrootcert` names a file
+    /// with certificate authorities, else the system's count.
+    ///
+    /// # Errors
+    /// When it is not such a URL. The error does not repeat it.
+    pub fn parse(url: &str) -> Result<Self, PostgresError> {
+        if url.is_empty() {
+            return Err(PostgresError::Url("is empty"));
+        }
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(PostgresError::Url("is not a URL"));
+        }
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let (mut verify, mut root, mut kept) = (Verify::Nothing, None, Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("sslmode", "verify-ca")) => {
+                    verify = Verify::Authority;
+                    kept.push("sslmode=require");
+                }
+                Some(("sslmode", "verify-full")) => {
+                    verify = Verify::Host;
+                    kept.push("sslmode=require");
+                }
+                Some(("sslrootcert", path)) => root = Some(path.replace("%2F", "/")),
+                _ => kept.push(pair),
+            }
+        }
+        let mut config: Config = format!("{base}?{}", kept.join("&"))
+            .parse()
+            .map_err(|_| PostgresError::Url("is malformed or has an unknown parameter"))?;
+        if root.is_some() && verify == Verify::Nothing && config.get_ssl_mode() == SslMode::Require {
+            verify = Verify::Authority;
+        }
+        if config.get_hosts().is_empty() {
+            return Err(PostgresError::Url("names no host"));
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        // A server that vanishes is noticed within half a minute also while a statement runs.
+        config
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
+        Ok(Self { config, verify, root })
+    }
+
+    fn tls(&self) -> Result<MakeTlsConnector, PostgresError> {
+        let failed = |why: String| PostgresError::Tls { target: self.to_string(), why };
+        let mut builder = SslConnector::builder(SslMethod::tls()).map_err(|error| failed(error.to_string()))?;
+        if let Some(root) = &self.root {
+            builder
+                .set_ca_file(root)
+                .map_err(|error| failed(format!("sslrootcert={root} cannot be read as certificates: {error}")))?;
+        }
+        if self.verify == Verify::Nothing {
+            builder.set_verify(SslVerifyMode::NONE);
+        }
+        let mut connector = MakeTlsConnector::new(builder.build());
+        let by_host = self.verify == Verify::Host;
+        connector.set_callback(move |ssl, _| {
+            ssl.set_verify_hostname(by_host);
+            Ok(())
+        });
+        Ok(connector)
+    }
+}
+
+impl fmt::Display for Target {
+    /// Host, port and database; never the user's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, host) in self.config.get_hosts().iter().enumerate() {
+            let ports = self.config.get_ports();
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            let comma = if index == 0 { "" } else { "," };
+            match host {
+                Host::Tcp(name) => write!(f, "{comma}{name}:{port}")?,
+                #[cfg(unix)]
+                Host::Unix(path) => write!(f, "{comma}{}:{port}", path.display())?,
+            }
+        }
+        write!(f, "/{}", self.config.get_dbname().or(self.config.get_user()).unwrap_or("?"))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Connects, and leaves the connection's own work to a task of the current runtime, which ends when the client is dropped.
+///
+/// # Errors
+/// When the server cannot be reached, or refuses.
+pub async fn connect(target: &Target) -> Result<Client, PostgresError> {
+    let attempt = target.config.connect(target.tls()?);
+    // The driver's own limit covers the connection, not the log-in that follows.
+    let limit = CONNECT_TIMEOUT * 2;
+    let (client, connection) = tokio::time::timeout(limit, attempt)
+        .await
+        .map_err(|_| PostgresError::Timeout {
+            target: target.to_string(),
+            what: "connecting",
+            seconds: limit.as_secs(),
+        })?
+        .map_err(PostgresError::call(target, "connecting"))?;
+    tokio::spawn(async move {
+        // Whoever uses the client gets the error; here it would be told twice.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "the connection to PostgreSQL ended");
+        }
+    });
+    Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_never_shows() {
+        let target = Target::parse("postgres://me:hunter2@db.example:5433/market?sslmode=verify-full").unwrap();
+        assert_eq!(format!("{target} {target:?}"), "db.example:5433/market db.example:5433/market");
+        assert_eq!((target.verify, target.config.get_ssl_mode()), (Verify::Host, SslMode::Require));
+        for url in ["postgres://me:hunter2@db:port/x", "me:hunter2@db", "postgres://me:hunter2@db/x?hunter2=1", ""] {
+            let error = Target::parse(url).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn tls_means_what_it_means_to_libpq() {
+        let parse = |query: &str| {
+            let target = Target::parse(&format!("postgres://h/d?{query}")).unwrap();
+            (target.verify, target.config.get_ssl_mode())
+        };
+        assert_eq!(parse(""), (Verify::Nothing, SslMode::Prefer));
+        assert_eq!(parse("sslmode=disable"), (Verify::Nothing, SslMode::Disable));
+        assert_eq!(parse("sslmode=require"), (Verify::Nothing, SslMode::Require));
+        assert_eq!(parse("sslmode=require&sslrootcert=/ca.pem"), (Verify::Authority, SslMode::Require));
+        assert_eq!(parse("sslmode=verify-ca"), (Verify::Authority, SslMode::Require));
+    }
+}

@@ -1,0 +1,202 @@
+//! The projector's transaction: offsets by compare-and-set, then rows, then commit. All of it or nothing.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, GenericClient};
+
+use super::columns::{Column, Kind};
+use super::offsets::{Advance, Source, advance};
+use super::partitions::{Day, Known, ensure};
+use super::tables::{BARS, PREDICTIONS, Rows};
+use super::{PostgresError, Target};
+
+/// What one transaction stores.
+#[derive(Debug)]
+pub struct Batch {
+    /// Rows of `bars`.
+    pub bars: Rows,
+    /// Rows of `predictions`.
+    pub predictions: Rows,
+    /// What to add to `deadletter_summary`.
+    pub dead_letters: BTreeMap<DeadLetterKey, DeadLetterCount>,
+    /// The offsets it reaches over.
+    pub advances: BTreeMap<Source, Advance>,
+}
+
+/// A row of `deadletter_summary`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeadLetterKey {
+    /// Day of the dead letter's Kafka timestamp.
+    pub day: Day,
+    /// Topic of the input record.
+    pub origin_topic: String,
+    /// Partition of the input record.
+    pub origin_partition: i32,
+    /// Why it could not be used.
+    pub reason: String,
+}
+
+/// What is added to a row of `deadletter_summary`. Both ranges are inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetterCount {
+    /// How many.
+    pub count: i64,
+    /// Offsets of the input records.
+    pub origin: (i64, i64),
+    /// Offsets of the dead letters.
+    pub own: (i64, i64),
+}
+
+impl DeadLetterCount {
+    /// One dead letter at offset `own` of an input record at `origin`.
+    pub const fn one(origin: i64, own: i64) -> Self {
+        Self { count: 1, origin: (origin, origin), own: (own, own) }
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            origin: (self.origin.0.min(other.origin.0), self.origin.1.max(other.origin.1)),
+            own: (self.own.0.min(other.own.0), self.own.1.max(other.own.1)),
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            bars: Rows::new(&BARS),
+            predictions: Rows::new(&PREDICTIONS),
+            dead_letters: BTreeMap::new(),
+            advances: BTreeMap::new(),
+        }
+    }
+}
+
+impl Batch {
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bars.clear();
+        self.predictions.clear();
+        self.dead_letters.clear();
+        self.advances.clear();
+    }
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is stored.
+    Stored,
+    /// Nothing is stored: the offsets are not where it begins.
+    Conflict,
+}
+
+/// The statements that write rows, made once.
+#[derive(Debug)]
+pub struct Statements {
+    bars: String,
+    predictions: String,
+}
+
+impl Default for Statements {
+    fn default() -> Self {
+        Self { bars: BARS.upsert(), predictions: PREDICTIONS.upsert() }
+    }
+}
+
+/// Stores `batch` and moves its offsets in one transaction.
+///
+/// # Errors
+/// When PostgreSQL does not answer or refuses. Whether the batch is stored is unknown then (the answer to the commit may be
+/// what was lost): trying again settles it, by [`Outcome::Conflict`] if it was.
+pub async fn write(
+    client: &mut Client,
+    target: &Target,
+    known: &mut Known,
+    statements: &Statements,
+    batch: &Batch,
+) -> Result<Outcome, PostgresError> {
+    for rows in [&batch.bars, &batch.predictions] {
+        ensure(client, target, known, rows.table(), rows.days().iter().copied()).await?;
+    }
+    let call = |what: &'static str| PostgresError::call(target, what);
+    let transaction = client.transaction().await.map_err(call("beginning a batch"))?;
+    // First, so that a stale owner waits here and is turned away before it writes a row.
+    if !advance(&transaction, target, &batch.advances).await? {
+        transaction.rollback().await.map_err(call("taking back a batch"))?;
+        return Ok(Outcome::Conflict);
+    }
+    insert(&transaction, target, &statements.bars, &batch.bars).await?;
+    insert(&transaction, target, &statements.predictions, &batch.predictions).await?;
+    count_dead_letters(&transaction, target, &batch.dead_letters).await?;
+    transaction.commit().await.map_err(call("committing a batch"))?;
+    Ok(Outcome::Stored)
+}
+
+async fn insert(
+    client: &impl GenericClient,
+    target: &Target,
+    statement: &str,
+    rows: &Rows,
+) -> Result<(), PostgresError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+        rows.columns().iter().map(|column| (column as &(dyn ToSql + Sync), column.array_type())).collect();
+    client
+        .execute_typed(statement, &parameters)
+        .await
+        .map_err(PostgresError::call(target, format!("writing {}", rows.table().name)))?;
+    Ok(())
+}
+
+async fn count_dead_letters(
+    client: &impl GenericClient,
+    target: &Target,
+    letters: &BTreeMap<DeadLetterKey, DeadLetterCount>,
+) -> Result<(), PostgresError> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let kinds =
+        [Kind::Int8, Kind::Text, Kind::Int4, Kind::Text, Kind::Int8, Kind::Int8, Kind::Int8, Kind::Int8, Kind::Int8];
+    let mut columns = kinds.map(Column::new);
+    for (key, count) in letters {
+        let [day, topic, partition, reason, n, first_origin, last_origin, first, last] = &mut columns;
+        day.int8(key.day);
+        topic.text(&key.origin_topic);
+        partition.int4(key.origin_partition);
+        reason.text(&key.reason);
+        n.int8(count.count);
+        first_origin.int8(count.origin.0);
+        last_origin.int8(count.origin.1);
+        first.int8(count.own.0);
+        last.int8(count.own.1);
+    }
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+        columns.iter().map(|column| (column as &(dyn ToSql + Sync), column.array_type())).collect();
+    client
+        .execute_typed(
+            "INSERT INTO deadletter_summary AS d (day, origin_topic, origin_partition, reason, count, \
+               first_origin_offset, last_origin_offset, first_offset, last_offset) \
+             SELECT date '1970-01-01' + r.day::int4, r.origin_topic, r.origin_partition, r.reason, r.count, \
+               r.first_origin, r.last_origin, r.first, r.last \
+             FROM unnest($1::int8[], $2::text[], $3::int4[], $4::text[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], \
+               $9::int8[]) AS r (day, origin_topic, origin_partition, reason, count, first_origin, last_origin, first, last) \
+             ORDER BY 1, 2, 3, 4 \
+             ON CONFLICT (day, origin_topic, origin_partition, reason) DO UPDATE SET \
+               count = d.count + excluded.count, \
+               first_origin_offset = least(d.first_origin_offset, excluded.first_origin_offset), \
+               last_origin_offset = greatest(d.last_origin_offset, excluded.last_origin_offset), \
+               first_offset = least(d.first_offset, excluded.first_offset), \
+               last_offset = greatest(d.last_offset, excluded.last_offset)",
+            &parameters,
+        )
+        .await
+        .map_err(PostgresError::call(target, "writing deadletter_summary"))?;
+    Ok(())
+}

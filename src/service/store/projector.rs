@@ -1,0 +1,402 @@
+//! The polling thread: takes records into a batch, hands batches to the writer, follows the group's decisions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::batch::{Added, add};
+use super::consumer::{Event, StoreConsumer, content, record, subscribe};
+use super::locate::{Located, locate, moved};
+use super::positions::{Place, Positions, Start, start};
+use super::status::Status;
+use super::writer::{GRACE, Reply, Request, Writer};
+use crate::config::{Config, ConfigError};
+use crate::io::kafka::topics::Topics;
+use crate::io::postgres::Target;
+use crate::io::postgres::write::{Batch, Outcome};
+
+/// The longest wait for a record: how late a stop, or the group's decision, may be noticed.
+const IDLE: Duration = Duration::from_millis(50);
+/// The wait for a record while the writer works: its answer is due.
+const BUSY: Duration = Duration::from_millis(5);
+/// How long a full batch waits for the writer before consumption is paused, which costs what was fetched ahead.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The pause before Kafka is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often the topics are asked whether they are still the same.
+const IDENTITY_CHECK: Duration = Duration::from_secs(30);
+
+/// Runs the role until `stop` is set, then stores what it holds and returns.
+///
+/// # Errors
+/// When the settings cannot be used, or another process has taken this one's name. PostgreSQL or Kafka being away is no
+/// error: it is waited for, and `status` says so.
+pub fn run(config: &Config, stop: &AtomicBool, status: &Arc<Status>) -> anyhow::Result<()> {
+    let target =
+        Target::parse(config.postgres.url.expose()).map_err(|error| ConfigError::Values(vec![error.to_string()]))?;
+    let topics = Topics::new(&config.kafka.topic_prefix);
+    let writer = Writer::start(target, Arc::clone(status))?;
+    let consumer = subscribe(&config.kafka, &topics)?;
+    let mut projector = Projector {
+        topics,
+        writer: &writer,
+        status,
+        stop,
+        max_rows: config.store.batch_rows,
+        linger: config.store.linger.get(),
+        filling: Batch::default(),
+        spare: Some(Batch::default()),
+        opened: None,
+        positions: Positions::default(),
+        assignment: Vec::new(),
+        phase: Phase::Idle,
+        generation: 0,
+        in_flight: false,
+        next_identity_check: Instant::now() + IDENTITY_CHECK,
+        last_complaint: None,
+    };
+    let done = projector.run(&consumer).with_context(|| format!("store, instance {}", config.kafka.instance));
+    status.assigned.store(false, Ordering::Relaxed);
+    drop(consumer);
+    writer.join();
+    done
+}
+
+enum Phase {
+    /// No assignment.
+    Idle,
+    /// Kafka is to be asked about the partitions, not before this moment.
+    Locating(Instant),
+    /// PostgreSQL is asked for their offsets.
+    Loading(Vec<Located>),
+    /// Records flow.
+    Running,
+}
+
+struct Projector<'a> {
+    topics: Topics,
+    writer: &'a Writer,
+    status: &'a Status,
+    stop: &'a AtomicBool,
+    max_rows: usize,
+    linger: Duration,
+    filling: Batch,
+    spare: Option<Batch>,
+    /// When the first record came into `filling`.
+    opened: Option<Instant>,
+    positions: Positions,
+    assignment: Vec<Place>,
+    phase: Phase,
+    /// Counts assignments and reloads; answers for an older one are of no use.
+    generation: u64,
+    in_flight: bool,
+    next_identity_check: Instant,
+    last_complaint: Option<(String, Instant)>,
+}
+
+impl Projector<'_> {
+    fn run(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
+        while !self.stop.load(Ordering::Relaxed) {
+            self.step(consumer)?;
+            let timeout = match self.opened {
+                _ if self.in_flight => BUSY,
+                Some(opened) => self.linger.saturating_sub(opened.elapsed()).min(IDLE),
+                None => IDLE,
+            };
+            match consumer.poll(timeout) {
+                Some(Ok(message)) => self.take(consumer, &message)?,
+                Some(Err(error)) => self.failed(error)?,
+                None => {}
+            }
+        }
+        self.drain(consumer)
+    }
+
+    /// Everything but polling.
+    fn step(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
+        for event in consumer.context().take() {
+            self.rebalanced(event);
+        }
+        match self.writer.replies().try_recv() {
+            Ok(reply) => self.answered(consumer, reply)?,
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => bail!("the thread that writes to PostgreSQL is gone"),
+        }
+        match self.phase {
+            Phase::Locating(when) if !self.in_flight && Instant::now() >= when => self.locate(consumer)?,
+            Phase::Running if Instant::now() >= self.next_identity_check => {
+                self.next_identity_check = Instant::now() + IDENTITY_CHECK;
+                if let Some(topic) = moved(consumer, &self.positions) {
+                    tracing::error!(topic, "the topic was made anew while it was read: starting at its beginning");
+                    self.restart(Duration::ZERO);
+                }
+            }
+            _ => {}
+        }
+        if !self.in_flight && self.opened.is_some_and(|opened| opened.elapsed() >= self.linger) {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    fn rebalanced(&mut self, event: Event) {
+        self.assignment = match event {
+            Event::Assigned(list) => {
+                list.into_iter().filter_map(|(topic, n)| Some((content(&self.topics, &topic)?, n))).collect()
+            }
+            Event::Revoked => Vec::new(),
+        };
+        tracing::info!(partitions = self.assignment.len(), "assigned");
+        self.restart(Duration::ZERO);
+    }
+
+    /// Drops what is not handed over, and reads the offsets anew after `delay`.
+    fn restart(&mut self, delay: Duration) {
+        self.generation += 1;
+        self.filling.clear();
+        self.opened = None;
+        self.positions.clear();
+        self.status.assigned.store(false, Ordering::Relaxed);
+        self.phase = if self.assignment.is_empty() { Phase::Idle } else { Phase::Locating(Instant::now() + delay) };
+    }
+
+    fn locate(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
+        match locate(consumer, &self.topics, &self.assignment) {
+            Ok(located) => {
+                let starts: BTreeMap<_, _> = located.iter().map(|at| (at.source.clone(), at.low)).collect();
+                self.phase = Phase::Loading(located);
+                self.in_flight = true;
+                self.writer.send(Request::Load(self.generation, starts))
+            }
+            Err(error) => {
+                self.complain(format!("{error:#}"));
+                self.phase = Phase::Locating(Instant::now() + RETRY);
+                Ok(())
+            }
+        }
+    }
+
+    fn answered(&mut self, consumer: &StoreConsumer, reply: Reply) -> anyhow::Result<()> {
+        self.in_flight = false;
+        match reply {
+            Reply::Loaded(generation, offsets) if generation == self.generation => self.begin(consumer, &offsets),
+            Reply::Loaded(..) | Reply::GaveUp => Ok(()),
+            Reply::Written(generation, outcome, mut batch) => {
+                if outcome == Outcome::Stored {
+                    self.stored(&batch);
+                    if generation == self.generation {
+                        self.follow(consumer, &batch);
+                    }
+                } else {
+                    self.status.count(|status| &status.conflicts, 1);
+                    if generation == self.generation {
+                        tracing::info!("the offsets in PostgreSQL are not where the batch begins: reading them again");
+                        self.restart(Duration::ZERO);
+                    }
+                }
+                batch.clear();
+                self.spare = Some(batch);
+                Ok(())
+            }
+        }
+    }
+
+    fn begin(
+        &mut self,
+        consumer: &StoreConsumer,
+        offsets: &BTreeMap<crate::io::postgres::offsets::Source, i64>,
+    ) -> anyhow::Result<()> {
+        let Phase::Loading(located) = std::mem::replace(&mut self.phase, Phase::Running) else { return Ok(()) };
+        let mut list = TopicPartitionList::new();
+        for at in located {
+            let (topic, partition) = (&at.source.topic, at.source.partition);
+            let Some(stored) = offsets.get(&at.source).copied() else { bail!("sink_offsets lost {topic}/{partition}") };
+            let from = match start(stored, at.low, at.high) {
+                Start::At(offset) => offset,
+                Start::Lost(due, low) => {
+                    tracing::error!(
+                        topic,
+                        partition,
+                        due,
+                        low,
+                        "retention was faster than the store: records from `due` to `low` are gone and cannot be stored; give \
+                         the topic a longer retention.ms. Going on at `low`"
+                    );
+                    low
+                }
+                Start::Beyond(due) => {
+                    let problem = format!(
+                        "{topic}/{partition} ends at {}, but is stored up to {due}: it has lost records. Restore the topic, or \
+                         accept the loss: UPDATE sink_offsets SET next_offset = {} WHERE topic = '{topic}' AND partition = \
+                         {partition} AND identity = '{}'",
+                        at.high, at.high, at.source.identity
+                    );
+                    tracing::error!("{problem}");
+                    self.status.set_problem(Some(problem));
+                    continue;
+                }
+            };
+            list.add_partition_offset(topic, partition, Offset::Offset(from))?;
+            self.positions.insert(at.place, at.source, stored, from);
+        }
+        consumer.assign(&list).context("assigning the partitions at the offsets of PostgreSQL")?;
+        self.status.assigned.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn stored(&self, batch: &Batch) {
+        let letters: i64 = batch.dead_letters.values().map(|count| count.count).sum();
+        self.status.count(|status| &status.bars, batch.bars.len() as u64);
+        self.status.count(|status| &status.predictions, batch.predictions.len() as u64);
+        self.status.count(|status| &status.dead_letters, letters.unsigned_abs());
+        self.status.count(|status| &status.transactions, 1);
+    }
+
+    /// Moves the group's offsets in Kafka, for tools that show lag.
+    fn follow(&self, consumer: &StoreConsumer, batch: &Batch) {
+        let mut list = TopicPartitionList::new();
+        for (source, advance) in &batch.advances {
+            let _ = list.add_partition_offset(&source.topic, source.partition, Offset::Offset(advance.to));
+        }
+        if let Err(error) = consumer.commit(&list, CommitMode::Async) {
+            tracing::debug!(%error, "the group's offsets in Kafka do not follow");
+        }
+    }
+
+    fn take(&mut self, consumer: &StoreConsumer, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
+        let Some(content) = content(&self.topics, message.topic()) else { return Ok(()) };
+        let (place, offset) = ((content, message.partition()), message.offset());
+        let record = record(message, content);
+        while self.positions.wants(place, offset) {
+            match add(&mut self.filling, content, &record, self.max_rows) {
+                Ok(Added::Full) => {
+                    if !self.make_room(consumer)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Ok(Added::Yes) => {}
+                Err(error) => {
+                    self.status.count(|status| &status.bad_records, 1);
+                    let (topic, partition) = (message.topic(), message.partition());
+                    tracing::error!(topic, partition, offset, %error, "a record that cannot be stored is skipped");
+                }
+            }
+            self.positions.take(place, offset);
+            self.opened.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
+    /// Hands the batch to the writer as soon as it is free; `false` when the role is to stop first.
+    ///
+    /// Waits without polling for a moment, then pauses consumption and polls, so that the member stays in its group.
+    fn make_room(&mut self, consumer: &StoreConsumer) -> anyhow::Result<bool> {
+        let (began, generation) = (Instant::now(), self.generation);
+        let mut paused = None;
+        while self.in_flight && !self.stop.load(Ordering::Relaxed) {
+            match self.writer.replies().recv_timeout(IDLE) {
+                Ok(reply) => self.answered(consumer, reply)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("the thread that writes to PostgreSQL is gone"),
+            }
+            if self.in_flight && began.elapsed() >= PATIENCE {
+                if paused.is_none() {
+                    let list = consumer.assignment()?;
+                    consumer.pause(&list)?;
+                    paused = Some(list);
+                }
+                match consumer.poll(Duration::ZERO) {
+                    // Nothing should come from a paused partition. What comes is not lost: everything is read again.
+                    Some(Ok(_)) => self.restart(Duration::ZERO),
+                    Some(Err(error)) => self.failed(error)?,
+                    None => {}
+                }
+                for event in consumer.context().take() {
+                    self.rebalanced(event);
+                }
+            }
+        }
+        if let Some(list) = paused
+            && generation == self.generation
+        {
+            consumer.resume(&list)?;
+        }
+        if self.in_flight {
+            return Ok(false);
+        }
+        if generation == self.generation {
+            self.send()?;
+        }
+        Ok(true)
+    }
+
+    fn send(&mut self) -> anyhow::Result<()> {
+        self.opened = None;
+        let advances = self.positions.cut();
+        if advances.is_empty() {
+            return Ok(());
+        }
+        let mut batch = std::mem::replace(&mut self.filling, self.spare.take().unwrap_or_default());
+        batch.advances = advances;
+        self.in_flight = true;
+        self.writer.send(Request::Write(self.generation, batch))
+    }
+
+    fn failed(&mut self, error: RdError) -> anyhow::Result<()> {
+        match error {
+            RdError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => bail!(
+                "another process runs with the same kafka.instance and has taken over: give each process a name of its own"
+            ),
+            RdError::MessageConsumptionFatal(code) => bail!("the consumer cannot go on: {code}"),
+            RdError::MessageConsumption(code) => {
+                use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange, UnknownTopicOrPartition};
+                self.complain(format!("Kafka: {code}"));
+                if matches!(code, AutoOffsetReset | OffsetOutOfRange | UnknownTopicOrPartition)
+                    && matches!(self.phase, Phase::Running)
+                {
+                    self.restart(RETRY);
+                }
+            }
+            other => self.complain(format!("Kafka: {other}")),
+        }
+        Ok(())
+    }
+
+    /// Logs a failure that repeats once in a while.
+    fn complain(&mut self, text: String) {
+        let again = self.last_complaint.as_ref().is_none_or(|(last, when)| *last != text || when.elapsed() > GRACE * 6);
+        if again {
+            tracing::warn!("{text}");
+            self.last_complaint = Some((text, Instant::now()));
+        }
+    }
+
+    /// Stores what is held, within the writer's grace.
+    fn drain(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
+        self.writer.halt();
+        loop {
+            if self.in_flight {
+                match self.writer.replies().recv_timeout(GRACE * 2) {
+                    Ok(Reply::GaveUp) | Err(_) => {
+                        tracing::warn!("stopped before PostgreSQL took the last batch: it will be read again");
+                        return Ok(());
+                    }
+                    Ok(reply) => self.answered(consumer, reply)?,
+                }
+            } else if self.opened.is_some() {
+                self.send()?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+}

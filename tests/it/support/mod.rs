@@ -1,0 +1,41 @@
+//! What tests of real parts share: finding the parts, and names that no other test uses.
+
+pub mod store;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tickcast::config::{self, Config};
+
+/// The value of an environment variable that points at a server; without it, says that the test is skipped.
+pub fn server(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        eprintln!("SKIPPED: {variable} is not set (deploy/stack up, then: set -a; . .local/stack/env)");
+    }
+    value
+}
+
+/// Whether Kafka is there; says SKIPPED where it is not.
+pub fn kafka() -> Option<String> {
+    server("TICKCAST__KAFKA__BROKERS")
+}
+
+/// A name that no other test, and no other run, has used.
+pub fn unique(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_micros();
+    format!("{what}_{now:x}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Settings with topics and a group of their own, and `more` assignments (`key=value`).
+pub fn settings(name: &str, more: &[&str]) -> Config {
+    let mut assignments = vec![format!("kafka.topic_prefix={name}."), format!("kafka.group={name}")];
+    assignments.extend(more.iter().map(|text| (*text).to_owned()));
+    config::load(None, &assignments).expect("valid settings")
+}
+
+/// A runtime for asynchronous clients.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}

@@ -1,0 +1,225 @@
+//! A world for tests of the store: topics, a group and a database of its own, and the role in a thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminOptions;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tickcast::config::Config;
+use tickcast::io::kafka::topics::{self, Topics};
+use tickcast::service::store::{Snapshot, Status, run};
+use tokio_postgres::{Client, NoTls};
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Topics, group and database that nobody else uses.
+pub struct World {
+    pub name: String,
+    pub topics: Topics,
+    pub url: String,
+    admin_url: String,
+    producer: BaseProducer,
+    pub runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    /// Makes them; nothing where Kafka or PostgreSQL is absent.
+    pub fn new(partitions: i32) -> Option<Self> {
+        super::kafka()?;
+        let admin_url = super::server("TICKCAST__POSTGRES__URL")?;
+        let name = super::unique("store");
+        let runtime = super::runtime();
+        let url = database_url(&admin_url, &name);
+        runtime.block_on(async {
+            let client = connect(&admin_url).await;
+            client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        });
+        let kafka = super::settings(&name, &[]).kafka;
+        runtime.block_on(topics::apply(&kafka, partitions, 1)).expect("topics");
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &kafka.brokers)
+            .set("transactional.id", &name)
+            .set("partitioner", "murmur2_random")
+            .create()
+            .expect("a producer");
+        producer.init_transactions(PATIENCE).expect("transactions");
+        Some(Self { topics: Topics::new(&kafka.topic_prefix), name, url, admin_url, producer, runtime })
+    }
+
+    /// Settings of a process named `instance` of this world.
+    pub fn settings(&self, instance: &str, more: &[&str]) -> Config {
+        let url = format!("postgres.url={}", self.url);
+        let instance = format!("kafka.instance={instance}");
+        let mut all = vec![url.as_str(), instance.as_str(), "store.linger=20ms"];
+        all.extend(more);
+        super::settings(&self.name, &all)
+    }
+
+    /// Produces records (topic, partition, value) in one committed transaction.
+    pub fn produce(&self, records: &[(&str, i32, &str)]) {
+        self.transaction(|producer| {
+            for (topic, partition, value) in records {
+                send(producer, BaseRecord::<(), str>::to(topic).partition(*partition).payload(value));
+            }
+        });
+        self.producer.commit_transaction(PATIENCE).expect("a commit");
+    }
+
+    /// Produces records that nobody who reads committed records may see.
+    pub fn produce_aborted(&self, records: &[(&str, i32, &str)]) {
+        self.transaction(|producer| {
+            for (topic, partition, value) in records {
+                send(producer, BaseRecord::<(), str>::to(topic).partition(*partition).payload(value));
+            }
+        });
+        self.producer.flush(PATIENCE).expect("a flush");
+        self.producer.abort_transaction(PATIENCE).expect("an abort");
+    }
+
+    /// Produces a dead letter.
+    pub fn produce_dead_letter(&self, partition: i32, reason: &str, origin_offset: i64) {
+        self.transaction(|producer| {
+            let (origin, offset) = (partition.to_string(), origin_offset.to_string());
+            let headers = [
+                ("reason", reason),
+                ("origin_topic", self.topics.ticks.as_str()),
+                ("origin_partition", origin.as_str()),
+                ("origin_offset", offset.as_str()),
+            ];
+            let headers = headers.iter().fold(OwnedHeaders::new(), |list, (key, value)| {
+                list.insert(Header { key, value: Some(value.as_bytes()) })
+            });
+            let record = BaseRecord::<(), str>::to(&self.topics.deadletter).partition(partition).payload("x");
+            send(producer, record.headers(headers));
+        });
+        self.producer.commit_transaction(PATIENCE).expect("a commit");
+    }
+
+    /// Deletes the topics and makes them anew under their old names.
+    pub fn recreate_topics(&self, partitions: i32) {
+        let kafka = super::settings(&self.name, &[]).kafka;
+        let admin = topics::admin(&kafka).expect("Kafka");
+        let delete = admin.delete_topics(&self.topics.all(), &AdminOptions::new());
+        self.runtime.block_on(delete).expect("deleted topics");
+        // Deletion is not at once everywhere.
+        wait("the topics are gone", || topics::partition_count(&admin, &self.topics.bars).is_ok_and(|n| n == 0));
+        wait("the topics are back", || self.runtime.block_on(topics::apply(&kafka, partitions, 1)).is_ok());
+    }
+
+    fn transaction(&self, fill: impl FnOnce(&BaseProducer)) {
+        self.producer.begin_transaction().expect("a transaction");
+        fill(&self.producer);
+    }
+
+    /// One value of one row.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.runtime.block_on(async { connect(&self.url).await.query_one(sql, &[]).await.expect(sql).get(0) })
+    }
+
+    /// Texts of the first column, in order.
+    pub fn texts(&self, sql: &str) -> Vec<String> {
+        self.runtime.block_on(async {
+            connect(&self.url).await.query(sql, &[]).await.expect(sql).iter().map(|row| row.get(0)).collect()
+        })
+    }
+
+    /// Runs statements.
+    pub fn execute(&self, sql: &str) {
+        self.runtime.block_on(async { connect(&self.url).await.batch_execute(sql).await.expect(sql) });
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let kafka = super::settings(&self.name, &[]).kafka;
+        self.runtime.block_on(async {
+            if let Ok((client, connection)) = tokio_postgres::connect(&self.admin_url, NoTls).await {
+                tokio::spawn(connection);
+                let _ = client.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+            }
+            if let Ok(admin) = topics::admin(&kafka) {
+                let _ = admin.delete_topics(&self.topics.all(), &AdminOptions::new()).await;
+            }
+        });
+    }
+}
+
+fn send(producer: &BaseProducer, record: BaseRecord<'_, (), str>) {
+    producer.send(record).map_err(|(error, _)| error).expect("room in the producer's queue");
+}
+
+/// The same server, another database.
+pub fn database_url(url: &str, database: &str) -> String {
+    let (server, _) = url.rsplit_once('/').expect("a URL that names a database");
+    format!("{server}/{database}")
+}
+
+/// A connection whose work is done by the current runtime.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("PostgreSQL");
+    tokio::spawn(connection);
+    client
+}
+
+/// The role in a thread; stops and is joined when it goes out of scope.
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    status: Arc<Status>,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(config: Config) -> Self {
+        let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(Status::default()));
+        let (inner_stop, inner_status) = (Arc::clone(&stop), Arc::clone(&status));
+        let thread = std::thread::spawn(move || run(&config, &inner_stop, &inner_status));
+        Self { stop, status, thread: Some(thread) }
+    }
+
+    /// The counters.
+    pub fn snapshot(&self) -> Snapshot {
+        self.status.snapshot()
+    }
+
+    /// Waits until the counters are as `wanted` says.
+    pub fn wait(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) {
+        wait(what, || wanted(&self.snapshot()));
+    }
+
+    /// Stops it as SIGTERM would.
+    pub fn stop(mut self) -> Snapshot {
+        self.finish();
+        self.snapshot()
+    }
+
+    fn finish(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let result = thread.join().expect("no panic in the role");
+            if !std::thread::panicking() {
+                result.expect("the role ends well");
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Waits until `holds`, and fails when it does not in time.
+pub fn wait(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

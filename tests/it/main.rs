@@ -1,2 +1,3 @@
-//! it
-fn main() {}
+//! Tests from outside the crate, one binary.
+
+mod indicators;

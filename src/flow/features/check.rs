@@ -51,8 +51,9 @@ pub(super) fn parse(sql: &str) -> Result<Statement, FeatureError> {
     let mut statements =
         Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| FeatureError::Plan(error.to_string()))?;
     let one = "write one SELECT ... FROM window";
-    let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-        return Err(refused(sql.trim(), format!("holds {} statements", statements.len() + 1), one));
+    let count = statements.len();
+    let (1, Some(statement)) = (count, statements.pop()) else {
+        return Err(refused(sql.trim(), format!("holds {count} statements"), one));
     };
     if !matches!(statement, Statement::Query(_)) {
         return Err(refused(&statement, "is not a SELECT", one));

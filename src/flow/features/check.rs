@@ -110,7 +110,7 @@ pub(super) fn plan(plan: &LogicalPlan) -> Result<(), FeatureError> {
     loop {
         let (part, why) = match node {
             LogicalPlan::Projection(projection) => {
-                projection.expr.iter().try_for_each(|expression| deterministic(expression))?;
+                projection.expr.iter().try_for_each(deterministic)?;
                 node = &projection.input;
                 continue;
             }

@@ -5,7 +5,7 @@ use super::value::mean;
 
 /// Simple moving average: the mean of the last `n` values (TA-Lib `SMA`).
 pub fn sma(x: &[f64], n: usize) -> f64 {
-    tail(x, n).map_or(f64::NAN, |x| mean(x))
+    tail(x, n).map_or(f64::NAN, mean)
 }
 
 /// Exponential moving average: `e += (x - e) * 2 / (n + 1)`, seeded with the mean of the first `n` values (TA-Lib `EMA`).

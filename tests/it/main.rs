@@ -3,5 +3,7 @@
 
 mod indicators;
 mod kafka;
+mod replay_of_six;
 mod store;
 mod support;
+mod xrpeth;

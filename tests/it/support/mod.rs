@@ -1,5 +1,8 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
+pub mod direct;
+pub mod raw;
+pub mod stage;
 pub mod store;
 
 use std::sync::atomic::{AtomicU32, Ordering};

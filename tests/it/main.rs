@@ -3,6 +3,7 @@
 
 mod indicators;
 mod kafka;
+mod poison;
 mod replay_of_six;
 mod store;
 mod support;

@@ -74,10 +74,14 @@ impl Stage {
 
     /// Starts the forecast role; `more` goes behind the other settings.
     pub fn run(&self, more: &[&str]) -> Service {
+        self.spawn(&[], more)
+    }
+
+    fn spawn(&self, arguments: &[&str], more: &[&str]) -> Service {
         let address = free_address();
         let listen = format!("http.listen={address}");
         let mut command = program();
-        command.args(["run", "--roles", "forecast"]);
+        command.args(["run", "--roles", "forecast"]).args(arguments);
         for set in self.sets.iter().map(String::as_str).chain([listen.as_str()]).chain(more.iter().copied()) {
             command.args(["--set", set]);
         }
@@ -89,11 +93,19 @@ impl Stage {
 
     /// Runs forecast until it has committed everything in `ticks`, then stops it; gives its last metrics.
     pub fn forecast(&self, more: &[&str]) -> String {
-        let mut service = self.run(more);
+        self.forecast_by(self.run(more))
+    }
+
+    fn forecast_by(&self, mut service: Service) -> String {
         service.wait("every tick is committed", || self.log.drained());
         let metrics = service.get("/metrics").1;
         service.stop();
         metrics
+    }
+
+    /// The same with a file of settings, which `--set` still overrides.
+    pub fn forecast_with(&self, file: &Path) -> String {
+        self.forecast_by(self.spawn(&["--config", file.to_str().expect("a path in UTF-8")], &[]))
     }
 
     /// Every committed record of an output topic.

@@ -1,9 +1,12 @@
 //! Everything that runs on real parts: Kafka, PostgreSQL, pgbouncer, the program itself. Where a part is absent its tests say
 //! SKIPPED and pass: `deploy/stack up` starts the parts and writes the variables that point at them.
 
+mod bad_topic;
+mod event_time;
 mod indicators;
 mod kafka;
 mod poison;
+mod refused_offsets;
 mod replay_of_six;
 mod store;
 mod support;

@@ -22,7 +22,10 @@ fn bars(stage: &Stage, symbol: &str) -> Vec<(i64, i64, bool)> {
 /// Offset and reason of each dead letter.
 fn dead(stage: &Stage) -> Vec<(i64, String)> {
     let letters = stage.read("deadletter");
-    letters.iter().map(|letter| (letter.headers["origin_offset"].parse().unwrap(), letter.headers["reason"].clone())).collect()
+    letters
+        .iter()
+        .map(|letter| (letter.headers["origin_offset"].parse().unwrap(), letter.headers["reason"].clone()))
+        .collect()
 }
 
 fn late(offsets: &[i64]) -> Vec<(i64, String)> {
@@ -65,17 +68,17 @@ fn gaps() {
             gap("NEW", at(10), at(40)), // no symbol yet: holds for one that appears, creates none
             trade("A", at(5), 1.0),
             trade("A", at(15), 1.0),
-            trade("A", at(25), 1.0),    // closed up to 2
-            gap("A", at(5), at(20)),    // closed bars only: late
-            gap("A", at(15), at(21)),   // the open bar as well: (2, 3]
-            gap("B", at(25), at(25)),   // another symbol's
-            trade("A", at(31), 1.0),    // closes 3
-            gap("A", at(42), at(43)),   // a bar in which nothing will be traded
+            trade("A", at(25), 1.0),  // closed up to 2
+            gap("A", at(5), at(20)),  // closed bars only: late
+            gap("A", at(15), at(21)), // the open bar as well: (2, 3]
+            gap("B", at(25), at(25)), // another symbol's
+            trade("A", at(31), 1.0),  // closes 3
+            gap("A", at(42), at(43)), // a bar in which nothing will be traded
             trade("A", at(55), 1.0),
-            gap("A", at(60), at(60)),   // an instant: the bar that begins there
+            gap("A", at(60), at(60)), // an instant: the bar that begins there
             trade("NEW", at(71), 1.0),
             watermark(at(80)),
-            gap("A", at(70), at(80)),   // ends where the last closed bar does: late
+            gap("A", at(70), at(80)), // ends where the last closed bar does: late
         ],
     );
     stage.forecast(&[]);
@@ -94,7 +97,7 @@ fn gaps() {
 #[test]
 fn watermarks_and_the_future() {
     let Some(stage) = Stage::new("marks", 2, &["bars.allowed_lateness=1h", "bars.max_future_skew=1m"]) else { return };
-    let now = i64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap();
+    let now = jiff::Timestamp::now().as_microsecond();
     let soon = (now + 20 * SECOND) / SECOND * SECOND;
     stage.log.tell(
         0,
@@ -116,7 +119,8 @@ fn watermarks_and_the_future() {
     stage.log.tell(1, &[trade("N", soon, 1.0), trade("N", soon + SECOND, 2.0), watermark(soon + 2 * SECOND)]);
     stage.forecast(&[]);
     assert_eq!(bars(&stage, "A"), [(1, 2, false), (2, 1, true)]);
-    let ahead: Vec<_> = bars(&stage, "N").iter().map(|(close, trades, _)| (*close - (soon - T) / SECOND, *trades)).collect();
+    let ahead: Vec<_> =
+        bars(&stage, "N").iter().map(|(close, trades, _)| (*close - (soon - T) / SECOND, *trades)).collect();
     assert_eq!(ahead, [(1, 1), (2, 1)]);
     let future = |offset: i64| (offset, "future".to_owned());
     assert_eq!(dead(&stage), [vec![late(&[5])[0].clone()], vec![future(6), future(7), future(8)]].concat());

@@ -1,10 +1,13 @@
 //! Everything that runs on real parts: Kafka, PostgreSQL, pgbouncer, the program itself. Where a part is absent its tests say
 //! SKIPPED and pass: `deploy/stack up` starts the parts and writes the variables that point at them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bad_topic;
+mod cli;
 mod event_time;
 mod indicators;
 mod kafka;
+mod models;
 mod poison;
 mod refused_offsets;
 mod replay_of_six;

@@ -43,25 +43,34 @@ fn pick(i: usize, fields: &[&str]) -> Value {
 }
 
 fn now() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64
+    jiff::Timestamp::now().as_microsecond()
 }
 
 const KINDS: [Kind; 19] = [
     ("tombstone", |_| None),
     ("oversized", |i| Some(vec![b"{x "[i % 3]; LONGEST + 1 + i])),
     ("malformed", |i| {
-        let bad: [&[u8]; 9] = [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"{\"symbol\":\"\xff\"}", b"not json", b"17", b"{}x"];
+        let bad: [&[u8]; 9] =
+            [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"{\"symbol\":\"\xff\"}", b"not json", b"17", b"{}x"];
         Some(bad[i % bad.len()].to_vec())
     }),
-    ("malformed", |i| pick(i, &[r#""price":NaN"#, r#""price":Infinity"#, r#""symbol":"\ud800""#, r#""price":1,"price":2"#])),
-    ("wrong_type", |i| pick(i, &[r#""price":true"#, r#""size":{}"#, r#""symbol":5"#, r#""event_time":"1723161600000000""#])),
+    ("malformed", |i| {
+        pick(i, &[r#""price":NaN"#, r#""price":Infinity"#, r#""symbol":"\ud800""#, r#""price":1,"price":2"#])
+    }),
+    ("wrong_type", |i| {
+        pick(i, &[r#""price":true"#, r#""size":{}"#, r#""symbol":5"#, r#""event_time":"1723161600000000""#])
+    }),
     ("missing_field", |i| pick(i, &[r#""price":null"#, r#""symbol":null"#, r#""event_time":null"#, r#""size":null"#])),
     ("bad_kind", |i| pick(i, &[r#""kind":"quote""#, r#""kind":"""#, r#""kind":"Trade""#])),
     ("bad_symbol", |i| pick(i, &[r#""symbol":"""#, r#""symbol":"A X""#, r#""symbol":"é""#, r#""symbol":"A\u0000""#])),
-    ("bad_price", |i| pick(i, &[r#""price":0"#, r#""price":-1.5"#, r#""price":"NaN""#, r#""price":"inf""#, r#""price":"x""#])),
+    ("bad_price", |i| {
+        pick(i, &[r#""price":0"#, r#""price":-1.5"#, r#""price":"NaN""#, r#""price":"inf""#, r#""price":"x""#])
+    }),
     ("bad_size", |i| pick(i, &[r#""size":0"#, r#""size":"-0.1""#, r#""size":"Infinity""#, r#""size":"""#])),
     ("bad_side", |i| pick(i, &[r#""side":"BUY""#, r#""side":"b""#, r#""side":" sell""#])),
-    ("bad_time", |i| pick(i, &[r#""event_time":0"#, r#""event_time":1723161600"#, r#""event_time":-9223372036854775808"#])),
+    ("bad_time", |i| {
+        pick(i, &[r#""event_time":0"#, r#""event_time":1723161600"#, r#""event_time":-9223372036854775808"#])
+    }),
     ("bad_time", |i| Some(gap("A.X", BEGIN + 3_000 * SECOND, BEGIN + 3_000 * SECOND - 1 - i as i64).into_bytes())),
     ("bad_trade_id", |i| Some(with(&format!(r#""trade_id":"{}""#, "x".repeat(65 + i % 9))).unwrap())),
     ("unknown_symbol", |i| Some(trade(["G.X", "a.x", "A.Y"][i % 3], BEGIN + 3_000 * SECOND, 1.0).into_bytes())),
@@ -90,7 +99,9 @@ fn good(i: usize) -> Good {
     let side = ["buy", "sell", "unknown", ""][i % 4];
     let mut text = match i % 3 {
         0 => format!(r#"{{"symbol":"{symbol}","price":{price},"size":{size},"side":"{side}","event_time":{time}}}"#),
-        1 => format!(r#"{{"event_time":{time},"size":"{size}","price":"{price}","symbol":"{symbol}","side":"{side}","x":[1]}}"#),
+        1 => format!(
+            r#"{{"event_time":{time},"size":"{size}","price":"{price}","symbol":"{symbol}","side":"{side}","x":[1]}}"#
+        ),
         _ => format!(
             r#" {{"kind":"trade","symbol":"{symbol}","price":{price},"size":{size},"side":"{side}","event_time":{time},"trade_id":{i}}}"#
         ),
@@ -148,7 +159,8 @@ fn end() -> i64 {
 fn poison() {
     let named: BTreeSet<_> = KINDS.iter().map(|(reason, _)| *reason).collect();
     assert_eq!(named, Reason::ALL.iter().map(|reason| reason.as_str()).collect(), "every reason has a kind");
-    let Some(stage) = Stage::new("poison", PARTITIONS as i32, &[&format!("forecast.max_record_bytes={LONGEST}")]) else {
+    let Some(stage) = Stage::new("poison", PARTITIONS as i32, &[&format!("forecast.max_record_bytes={LONGEST}")])
+    else {
         return;
     };
     let assets: String = SYMBOLS.iter().map(|symbol| format!("[[assets]]\nsymbol = \"{symbol}\"\n")).collect();
@@ -199,15 +211,22 @@ fn every_good_one_is_in_its_bar(stage: &Stage) {
 
 fn every_bad_one_is_a_dead_letter(stage: &Stage, logs: &[Vec<Sent>]) {
     let topic = stage.log.topic("ticks");
+    let times: BTreeMap<_, _> = stage
+        .read("ticks")
+        .iter()
+        .map(|t| ((t.partition as usize, t.offset as usize), t.timestamp_ms.to_string()))
+        .collect();
     let mut seen = BTreeSet::new();
     for letter in stage.read("deadletter") {
         let header = |name: &str| letter.headers.get(name).unwrap_or_else(|| panic!("no {name}: {letter:?}")).as_str();
-        let place: (usize, usize) = (header("origin_partition").parse().unwrap(), header("origin_offset").parse().unwrap());
+        let place: (usize, usize) =
+            (header("origin_partition").parse().unwrap(), header("origin_offset").parse().unwrap());
         assert!(seen.insert(place), "twice: {letter:?}");
         let sent = &logs[place.0][place.1];
         let bytes = sent.value.as_deref().unwrap_or_default();
         assert_eq!(Some(header("reason")), sent.reason, "{}", String::from_utf8_lossy(bytes));
         assert_eq!((header("origin_topic"), letter.partition), (topic.as_str(), place.0 as i32));
+        assert_eq!(header("origin_timestamp_ms"), times[&place]);
         assert_eq!(header("original_size"), bytes.len().to_string());
         assert_eq!(letter.value, bytes[..bytes.len().min(LONGEST)], "{letter:?}");
         assert_eq!(letter.key, sent.key);

@@ -33,7 +33,8 @@ fn refuses(stage: &Stage, more: &[&str], why: &str) {
 fn deleted_offsets_are_refused_and_accepted() {
     let Some(stage) = stage("deleted_offsets") else { return };
     let brokers = support::kafka().unwrap();
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let deleted = support::runtime().block_on(admin.delete_groups(&[&stage.group], &AdminOptions::new())).unwrap();
     assert!(deleted[0].is_ok(), "{deleted:?}");
     assert!(stage.log.committed().is_empty());

@@ -72,7 +72,8 @@ fn by_symbol(records: &[Read]) -> BTreeMap<String, Vec<Value>> {
 fn compare_bars(records: &[Read], direct: &BTreeMap<String, Vec<Said>>) {
     let found = by_symbol(records);
     for (symbol, said) in direct {
-        let wanted: Vec<&Value> = said.iter().filter_map(|s| if let Said::Bar(bar) = s { Some(bar) } else { None }).collect();
+        let wanted: Vec<&Value> =
+            said.iter().filter_map(|s| if let Said::Bar(bar) = s { Some(bar) } else { None }).collect();
         for (bar, wanted) in found[symbol].iter().zip(&wanted) {
             assert_eq!(&bar, wanted);
         }

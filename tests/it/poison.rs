@@ -92,7 +92,7 @@ struct Good {
 /// The `i`th good trade: times ascend by 20 ms, with stragglers within the lateness, in several spellings.
 fn good(i: usize) -> Good {
     let symbol = SYMBOLS[i * 7 % SYMBOLS.len()];
-    let straggles = if i % 13 == 0 { 700_000 } else { 0 };
+    let straggles = if i.is_multiple_of(13) { 700_000 } else { 0 };
     // The first of a partition moves its watermark by a minute: what is late is late from the beginning.
     let time = BEGIN + MINUTE + i as i64 * 20_000 - if i > 100 { straggles } else { 0 };
     let (price, size) = (100.0 + (i * 31 % 97) as f64 / 8.0, 0.25 + (i % 5) as f64);
@@ -106,7 +106,7 @@ fn good(i: usize) -> Good {
             r#" {{"kind":"trade","symbol":"{symbol}","price":{price},"size":{size},"side":"{side}","event_time":{time},"trade_id":{i}}}"#
         ),
     };
-    if i % 100 == 0 {
+    if i.is_multiple_of(100) {
         // As long as it may be.
         text.push_str(&" ".repeat(LONGEST - text.len()));
     }

@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 import numpy as np
+
 import onnx
 from onnx import TensorProto, helper
 

@@ -123,6 +123,16 @@ fn topics_are_needed_and_made_once() {
 }
 
 #[test]
+fn a_taken_port_is_named() {
+    let Some(stage) = Stage::new("port", 1, &[]) else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("http.listen={}", taken.local_addr().unwrap());
+    let mut service = stage.run(&[&listen]);
+    assert_eq!(service.end(), 1, "{}", service.output());
+    assert!(service.output().contains(&format!("http.listen {}", taken.local_addr().unwrap())), "{}", service.output());
+}
+
+#[test]
 fn tail_prints_one_record_a_line() {
     let Some(stage) = Stage::new("tail", 2, &[]) else { return };
     let values: [&[u8]; 5] = [

@@ -5,6 +5,7 @@
 mod bad_topic;
 mod cli;
 mod event_time;
+mod extremes;
 mod indicators;
 mod kafka;
 mod models;
@@ -13,4 +14,5 @@ mod refused_offsets;
 mod replay_of_six;
 mod store;
 mod support;
+mod twins;
 mod xrpeth;

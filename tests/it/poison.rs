@@ -170,7 +170,7 @@ fn poison() {
     for (partition, log) in logs.iter().enumerate() {
         stage.log.produce(log.iter().map(|sent| (partition as i32, sent.key.as_deref(), sent.value.as_deref())));
     }
-    let metrics = stage.forecast_with(&stage.path("assets.toml"));
+    let metrics = stage.forecast_with(&stage.path("assets.toml"), &["forecast.lanes=2"]);
 
     every_good_one_is_in_its_bar(&stage);
     every_bad_one_is_a_dead_letter(&stage, &logs);

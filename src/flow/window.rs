@@ -126,15 +126,16 @@ impl Windows {
             return slot;
         }
         let slots = self.extents.len();
-        if slots * self.stride == self.columns[0].capacity() {
-            let more = (slots / 4).max(1);
-            for column in &mut self.columns {
+        let (needed, more) = ((slots + 1) * self.stride, (slots / 4).max(1));
+        for column in &mut self.columns {
+            // Exactly: the doubling of a plain `resize` would hold up to twice as much.
+            if column.capacity() < needed {
                 column.reserve_exact(more * self.stride);
             }
-            self.extents.reserve_exact(more);
+            column.resize(needed, 0.0);
         }
-        for column in &mut self.columns {
-            column.resize((slots + 1) * self.stride, 0.0);
+        if self.extents.capacity() == slots {
+            self.extents.reserve_exact(more);
         }
         self.extents.push(Extent::default());
         Slot(slots as u32)

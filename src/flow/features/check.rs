@@ -51,8 +51,9 @@ pub(super) fn parse(sql: &str) -> Result<Statement, FeatureError> {
     let mut statements =
         Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| FeatureError::Plan(error.to_string()))?;
     let one = "write one SELECT ... FROM window";
-    let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-        return Err(refused(sql.trim(), format!("holds {} statements", statements.len() + 1), one));
+    let count = statements.len();
+    let (1, Some(statement)) = (count, statements.pop()) else {
+        return Err(refused(sql.trim(), format!("holds {count} statements"), one));
     };
     if !matches!(statement, Statement::Query(_)) {
         return Err(refused(&statement, "is not a SELECT", one));
@@ -109,7 +110,7 @@ pub(super) fn plan(plan: &LogicalPlan) -> Result<(), FeatureError> {
     loop {
         let (part, why) = match node {
             LogicalPlan::Projection(projection) => {
-                projection.expr.iter().try_for_each(|expression| deterministic(expression))?;
+                projection.expr.iter().try_for_each(deterministic)?;
                 node = &projection.input;
                 continue;
             }

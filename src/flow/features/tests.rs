@@ -4,7 +4,7 @@ use super::*;
 use crate::flow::bar::Bar;
 use crate::flow::symbol::Symbol;
 use crate::flow::time::Interval;
-use crate::flow::window::{WindowRow, Windows};
+use crate::flow::window::{Slot, WindowRow, Windows};
 
 /// Bars of a walk that every indicator has a value on.
 fn walk(i: u32) -> Bar {
@@ -94,6 +94,33 @@ fn with_and_nested_queries_are_projections_too() {
     let found = features(sql, &[20]);
     let direct = features("SELECT last(close) - sma(close, 5) AS d, bb_z(close, 5) AS z FROM window", &[20]);
     assert!((found[0][0] - direct[0][0]).abs() < 1e-12 && (found[1][0] - direct[1][0]).abs() < 1e-12);
+}
+
+#[test]
+fn the_same_bits_live_in_a_batch_and_looked_back_at() {
+    let calls = ["ema(close, 5)", "adx(high, low, close, 5)", "macd_hist(close, 3, 7, 4)", "cci(high, low, close, 6)"];
+    let sql = format!("SELECT {} FROM \"window\" AS w", calls.join(", "));
+    let set = FeatureSet::plan(&sql).unwrap();
+    let bits = |windows: &mut Windows, rows: &[(Slot, usize)]| -> Vec<Vec<u64>> {
+        let rows = rows.iter().map(|&(slot, back)| WindowRow { slot, back, symbol: "A", close_time: 0 });
+        let columns = windows.view(rows, |batch| set.evaluate(batch)).unwrap().unwrap();
+        columns.iter().map(|c| c.as_primitive::<Float64Type>().values().iter().map(|v| v.to_bits()).collect()).collect()
+    };
+    let mut windows = Windows::new(40, 8);
+    let (slot, other) = (windows.insert(), windows.insert());
+    let mut live = Vec::new();
+    for i in 0..150 {
+        windows.push(slot, &walk(i));
+        windows.push(other, &walk(2 * i + 1));
+        live.push(bits(&mut windows, &[(slot, 0)]));
+    }
+    let rows: Vec<_> = (0..8).rev().map(|back| (slot, back)).chain([(other, 0)]).collect();
+    let together = bits(&mut windows, &rows);
+    for (i, live) in live[142..].iter().enumerate() {
+        for (feature, live) in live.iter().enumerate() {
+            assert_eq!(together[feature][i], live[0], "{} {} bars back", calls[feature], 7 - i);
+        }
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Moving averages. On a flat series each is the series' value.
 
 use super::tail;
-use super::value::total;
+use super::value::mean;
 
 /// Simple moving average: the mean of the last `n` values (TA-Lib `SMA`).
 pub fn sma(x: &[f64], n: usize) -> f64 {
-    tail(x, n).map_or(f64::NAN, |x| total(x) / n as f64)
+    tail(x, n).map_or(f64::NAN, mean)
 }
 
 /// Exponential moving average: `e += (x - e) * 2 / (n + 1)`, seeded with the mean of the first `n` values (TA-Lib `EMA`).
@@ -16,7 +16,7 @@ pub fn ema(x: &[f64], n: usize) -> f64 {
     let (seed, rest) = x.split_at(n);
     let k = 2.0 / (n as f64 + 1.0);
     // The recursion acts on the distance from the seed, so a flat series stays exactly where it is.
-    let mean = total(seed) / n as f64;
+    let mean = mean(seed);
     let mut decay = Decay::new(1.0 - k, 0.0);
     let (chunks, rest) = rest.as_chunks::<4>();
     for &[a, b, c, d] in chunks {

@@ -1,7 +1,7 @@
 //! How widely values scatter. On a flat series each is 0.
 
-use super::tail;
-use super::value::total;
+use super::value::mean;
+use super::{ROUNDING, tail};
 
 /// Population standard deviation of the last `n` values (TA-Lib `STDDEV` with `nbdev` 1), in two passes, so that it does
 /// not lose a small scatter around a large price.
@@ -14,7 +14,7 @@ pub fn stddev(x: &[f64], n: usize) -> f64 {
 pub fn bb_z(x: &[f64], n: usize) -> f64 {
     let Some(x) = tail(x, n) else { return f64::NAN };
     let (mean, deviation) = moments(x);
-    if deviation <= 8.0 * f64::EPSILON * mean.abs() { 0.0 } else { (x[n - 1] - mean) / deviation }
+    if deviation <= ROUNDING * mean.abs() { 0.0 } else { (x[n - 1] - mean) / deviation }
 }
 
 /// Realised volatility of the last `n` log returns, not annualised and not centred: `sqrt(mean(ln(x[i] / x[i-1])^2))`.
@@ -28,7 +28,7 @@ pub fn realised_vol(x: &[f64], n: usize) -> f64 {
 /// Mean and population standard deviation.
 fn moments(x: &[f64]) -> (f64, f64) {
     let n = x.len() as f64;
-    let mean = total(x) / n;
+    let mean = mean(x);
     let squares: f64 = x.iter().map(|x| (x - mean) * (x - mean)).sum();
     (mean, (squares / n).sqrt())
 }

@@ -1,7 +1,7 @@
 //! Indicators of volume and of who took it.
 
 use super::value::total;
-use super::{last, ratio, tail};
+use super::{ROUNDING, last, ratio, tail};
 
 /// Money flow index, 0 to 100: the share of `typical price * volume` that fell on bars whose typical price
 /// `(high + low + close) / 3` rose, among those that rose or fell, over the last `n` bars (Quong and Soudack 1989; TA-Lib
@@ -17,8 +17,10 @@ pub fn mfi(high: &[f64], low: &[f64], close: &[f64], volume: &[f64], n: usize) -
     for i in 1..=n {
         let typical = (high[i] + low[i] + close[i]) / 3.0;
         let flow = typical * volume[i];
-        rise += if typical > before { flow } else { 0.0 };
-        fall += if typical < before { flow } else { 0.0 };
+        let change = typical - before;
+        let moved = change.abs() > ROUNDING * typical;
+        rise += if moved && change > 0.0 { flow } else { 0.0 };
+        fall += if moved && change < 0.0 { flow } else { 0.0 };
         before = typical;
     }
     100.0 * ratio(rise, rise + fall, 0.5)

@@ -3,6 +3,8 @@
 //! The averages are subtracted, so what is left of them is small: the arithmetic here is TA-Lib's, step by step, because
 //! another order of the same operations differs by more than 1e-9 of the remainder.
 
+use super::value::mean;
+
 /// `ema(fast) - ema(slow)`, the fast one seeded over the last `fast` of the slow one's seed bars. Needs `slow` values and
 /// `fast < slow`. Flat: 0.
 pub fn macd(x: &[f64], fast: usize, slow: usize) -> f64 {
@@ -24,7 +26,7 @@ struct Ema {
 impl Ema {
     /// Seeded with the mean of `x`.
     fn new(x: &[f64]) -> Self {
-        Self { k: 2.0 / (x.len() as f64 + 1.0), value: x.iter().sum::<f64>() / x.len() as f64 }
+        Self { k: 2.0 / (x.len() as f64 + 1.0), value: mean(x) }
     }
 
     fn push(&mut self, x: f64) -> f64 {

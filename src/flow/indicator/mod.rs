@@ -32,6 +32,10 @@ fn tail(x: &[f64], n: usize) -> Option<&[f64]> {
     if n == 0 { None } else { x.get(x.len().checked_sub(n)?..) }
 }
 
+/// A difference this small against the values it is of is rounding, not movement. (TA-Lib takes nearly equal typical prices
+/// for equal, too: on a grid of prices, sums of the same three in another order differ in their last bit.)
+const ROUNDING: f64 = 8.0 * f64::EPSILON;
+
 /// `a / b`, or `otherwise` where `b` is zero.
 fn ratio(a: f64, b: f64, otherwise: f64) -> f64 {
     if b == 0.0 { otherwise } else { a / b }

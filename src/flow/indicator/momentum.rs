@@ -1,8 +1,8 @@
 //! Oscillators of one price against its own recent past.
 
 use super::average::Decay;
-use super::value::{highest, lowest, total};
-use super::{lag, last, ratio, tail};
+use super::value::{highest, lowest};
+use super::{ROUNDING, lag, last, ratio, tail};
 
 /// Relative strength index: `100 * gain / (gain + loss)`, both Wilder averages over `n` of the rises and falls from bar to
 /// bar, seeded with the mean of the first `n` (Wilder 1978; TA-Lib `RSI`). Needs `n + 1` values. Flat: 50 (TA-Lib: 0).
@@ -59,9 +59,13 @@ pub fn willr(high: &[f64], low: &[f64], close: &[f64], n: usize) -> f64 {
 /// over the last `n` bars (Lambert 1980; TA-Lib `CCI`). Flat: 0; a spread that is only rounding counts as flat.
 pub fn cci(high: &[f64], low: &[f64], close: &[f64], n: usize) -> f64 {
     let (Some(high), Some(low), Some(close)) = (tail(high, n), tail(low, n), tail(close, n)) else { return f64::NAN };
-    let (high, low, close) = (&high[..n], &low[..n], &close[..n]);
-    let mean = (total(high) + total(low) + total(close)) / (3 * n) as f64;
-    let typical = |i: usize| (high[i] + low[i] + close[i]) / 3.0;
-    let deviation: f64 = (0..n).map(|i| (typical(i) - mean).abs()).sum::<f64>() / n as f64;
-    if deviation <= 8.0 * f64::EPSILON * mean.abs() { 0.0 } else { (typical(n - 1) - mean) / (0.015 * deviation) }
+    // As distances from the newest close, so that a small spread around a large price keeps its digits.
+    let origin = close[n - 1];
+    let typical =
+        |((high, low), close): ((&f64, &f64), &f64)| ((high - origin) + (low - origin) + (close - origin)) / 3.0;
+    let bars = || high.iter().zip(low).zip(close).map(typical);
+    let mean = bars().sum::<f64>() / n as f64;
+    let deviation = bars().map(|typical| (typical - mean).abs()).sum::<f64>() / n as f64;
+    let newest = typical(((&high[n - 1], &low[n - 1]), &origin));
+    if deviation <= ROUNDING * origin.abs() { 0.0 } else { (newest - mean) / (0.015 * deviation) }
 }

@@ -10,15 +10,19 @@ pub fn atr(high: &[f64], low: &[f64], close: &[f64], n: usize) -> f64 {
     if n == 0 || len <= n || high.len() != len || low.len() != len {
         return f64::NAN;
     }
-    let (high, low, before) = (&high[1..], &low[1..], &close[..len - 1]);
-    let range = |i: usize| high[i].max(before[i]) - low[i].min(before[i]);
-    let mut sum = Decay::wilder(n, (0..n).map(range).sum());
-    let mut i = n;
-    while i + 4 < len {
-        sum.push4([range(i), range(i + 1), range(i + 2), range(i + 3)]);
-        i += 4;
+    let range = |high: f64, low: f64, before: f64| high.max(before) - low.min(before);
+    let (seed, rest) = ((&high[1..=n], &low[1..=n], &close[..n]), (&high[n + 1..], &low[n + 1..], &close[n..len - 1]));
+    let seed = seed.0.iter().zip(seed.1).zip(seed.2).map(|((high, low), before)| range(*high, *low, *before)).sum();
+    let mut sum = Decay::wilder(n, seed);
+    let (high, high_rest) = rest.0.as_chunks::<4>();
+    let (low, low_rest) = rest.1.as_chunks::<4>();
+    let (before, before_rest) = rest.2.as_chunks::<4>();
+    for ((high, low), before) in high.iter().zip(low).zip(before) {
+        sum.push4(std::array::from_fn(|i| range(high[i], low[i], before[i])));
     }
-    (i..len - 1).for_each(|i| sum.push(range(i)));
+    for ((high, low), before) in high_rest.iter().zip(low_rest).zip(before_rest) {
+        sum.push(range(*high, *low, *before));
+    }
     sum.value / n as f64
 }
 

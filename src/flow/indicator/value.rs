@@ -39,6 +39,21 @@ pub(super) fn total(x: &[f64]) -> f64 {
     (parts[0] + parts[1]) + (parts[2] + parts[3]) + rest.iter().sum::<f64>()
 }
 
+/// The mean, summed as distances from the newest value, in four interleaved parts: equal values give exactly that value.
+/// `x` is not empty.
+pub(super) fn mean(x: &[f64]) -> f64 {
+    let origin = x[x.len() - 1];
+    let (chunks, rest) = x.as_chunks::<4>();
+    let mut parts = [0.0; 4];
+    for chunk in chunks {
+        for (part, value) in parts.iter_mut().zip(chunk) {
+            *part += value - origin;
+        }
+    }
+    let rest: f64 = rest.iter().map(|value| value - origin).sum();
+    origin + ((parts[0] + parts[1]) + (parts[2] + parts[3]) + rest) / x.len() as f64
+}
+
 /// The smallest value, in four interleaved parts. NaN where there is none.
 pub(super) fn lowest(x: &[f64]) -> f64 {
     fold(x, |a, b| if b < a { b } else { a })

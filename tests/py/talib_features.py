@@ -41,6 +41,13 @@ def imbalance(buy, sell, n):
     return float((bought - sold) / (bought + sold)) if bought + sold > 0 else 0.0
 
 
+def comfortable(series):
+    """The series times a power of two (exact), about a million: TA-Lib takes anything below 1e-14 for zero (RSI, ADX), and
+    money flows below 1 (MFI), so its answers would depend on the unit of the price."""
+    top = np.max(series)
+    return series * 2.0 ** (20 - np.floor(np.log2(top))) if top > 0 else series
+
+
 def neutral(value, flat, instead):
     """TA-Lib's value, or the documented neutral one where the series does not move (TA-Lib says 0 there)."""
     return instead if flat else float(value)
@@ -51,16 +58,17 @@ def features(bars):
     to arrays of 256, oldest first. Recursive indicators start at the window's start, as TA-Lib does with 256 values."""
     column = {name: np.ascontiguousarray(bars[name], dtype=np.float64) for name in
               ("high", "low", "close", "volume", "buy_volume", "sell_volume")}
-    high, low, close, volume = (column[name] for name in ("high", "low", "close", "volume"))
-    if len(close) != WINDOW:
-        raise ValueError(f"a window has {WINDOW} bars, this one {len(close)}")
+    if len(column["close"]) != WINDOW:
+        raise ValueError(f"a window has {WINDOW} bars, this one {len(column['close'])}")
+    high, low, close = comfortable(np.stack([column["high"], column["low"], column["close"]]))
+    volume = comfortable(column["volume"])
     now = close[-1]
     vol = max(realised_vol(close, 60), VOL_FLOOR)
 
     flat_close = bool(np.all(close == close[0]))
     flat_range = high[-14:].max() == low[-14:].min()
     typical = (high + low + close) / 3.0
-    flat_typical = bool(np.all(typical[-20:] == typical[-1]))
+    flat_typical = bool(np.ptp(typical[-20:]) <= 8 * np.finfo(float).eps * typical[-1])
     moved = np.diff(typical[-15:]) != 0
     no_money = not np.any(moved & (volume[-14:] > 0))
 

@@ -67,7 +67,7 @@ def ends(table: Table, sequence: int) -> np.ndarray:
     """Rows that end `sequence` finite rows of one symbol, one interval apart: those a model can be asked about."""
     whole = np.isfinite(table.features).all(axis=1)
     follows = np.zeros(len(table), bool)
-    follows[1:] = (np.diff(table.symbol) == 0) & (np.diff(table.close_time) == table.interval) & whole[:-1]
+    follows[1:] = (np.diff(table.symbol) == 0) & (np.diff(table.close_time) == table.interval)
     run = np.zeros(len(table), np.int64)
     length = 0
     for row in range(len(table)):

@@ -15,16 +15,31 @@ from tickcast_onnx.settings import Shape
 
 HERE = Path(__file__).resolve().parent.parent
 REFERENCE = HERE / "models" / "reference.onnx"
-KEYS = {f"tickcast.{key}" for key in (
-    "contract", "name", "version", "features", "window", "sequence", "bar_interval", "horizons", "dead_band_bps", "training_range",
-    "acceptance", "golden")}
+KEYS = {
+    f"tickcast.{key}"
+    for key in (
+        "contract",
+        "name",
+        "version",
+        "features",
+        "window",
+        "sequence",
+        "bar_interval",
+        "horizons",
+        "dead_band_bps",
+        "training_range",
+        "acceptance",
+        "golden",
+    )
+}
 
 
 def lively(shape, seed=0):
     """An untrained network whose head says something."""
     torch.manual_seed(seed)
-    network = PatchTransformer(shape, np.linspace(-1, 1, shape.features).astype(np.float32),
-                               np.linspace(0.5, 2, shape.features).astype(np.float32)).eval()
+    network = PatchTransformer(
+        shape, np.linspace(-1, 1, shape.features).astype(np.float32), np.linspace(0.5, 2, shape.features).astype(np.float32)
+    ).eval()
     torch.nn.init.normal_(network.head.weight, std=0.3)
     network.temperature.copy_(torch.linspace(0.8, 1.4, shape.horizons))
     return network
@@ -112,7 +127,7 @@ def test_the_reference_models_golden_rows_reproduce():
     assert rows.shape == (4, 64, 16) and np.isfinite(rows).all()
     running = artefact.session(REFERENCE)
     np.testing.assert_allclose(running.run(None, {"features": rows})[0], answer, atol=1e-4)
-    np.testing.assert_allclose(np.concatenate([running.run(None, {"features": rows[i:i + 1]})[0] for i in range(4)]), answer, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate([running.run(None, {"features": rows[i : i + 1]})[0] for i in range(4)]), answer, atol=1e-4)
 
 
 def test_the_reference_model_was_accepted_within_three_points_of_the_optimum():

@@ -19,8 +19,15 @@ def window(seed=0, scale=100.0):
     path = scale * np.exp(8e-4 * np.cumsum(rng.standard_normal((256, 6))).reshape(256, 6))
     volume = rng.lognormal(size=(256, 6))
     bought = volume * (rng.random((256, 6)) < 0.5)
-    return {"open": path[:, 0], "high": path.max(axis=1), "low": path.min(axis=1), "close": path[:, -1],
-            "volume": volume.sum(axis=1), "buy_volume": bought.sum(axis=1), "sell_volume": (volume - bought).sum(axis=1)}
+    return {
+        "open": path[:, 0],
+        "high": path.max(axis=1),
+        "low": path.min(axis=1),
+        "close": path[:, -1],
+        "volume": volume.sum(axis=1),
+        "buy_volume": bought.sum(axis=1),
+        "sell_volume": (volume - bought).sum(axis=1),
+    }
 
 
 def test_names_are_those_of_the_sql_in_its_order():

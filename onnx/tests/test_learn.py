@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from made import small_table
 
+from made import small_table
 from tickcast_onnx import learn, market, score
 from tickcast_onnx.settings import Shape, Training
 

@@ -8,8 +8,14 @@ from tickcast_onnx.network import PatchTransformer
 from tickcast_onnx.settings import Shape
 
 
-@pytest.mark.parametrize("shape", [Shape(), Shape(sequence=32, patch=4, width=32, depth=1, heads=2, hidden=48, features=5, horizons=2),
-                                   Shape(patch=64, depth=3, heads=8)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape(),
+        Shape(sequence=32, patch=4, width=32, depth=1, heads=2, hidden=48, features=5, horizons=2),
+        Shape(patch=64, depth=3, heads=8),
+    ],
+)
 def test_every_shape_gives_probabilities(shape):
     network = PatchTransformer(shape).eval()
     answer = network(torch.randn(7, shape.sequence, shape.features)).detach().numpy()

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from made import small_table
 
-from tickcast_onnx import learn, scaler, split, table as tables
+from made import small_table
+from tickcast_onnx import learn, scaler, split
+from tickcast_onnx import table as tables
 from tickcast_onnx.settings import Shape, Training
 
 
@@ -20,15 +21,17 @@ def test_labels_end_before_the_next_part_and_inputs_begin_after_the_last(horizon
         assert last_label < first_input
         assert made.close_time[later].min() - made.close_time[earlier].max() >= reach + wait
     assert len(np.unique(np.concatenate((parts.train, parts.validation, parts.test)))) == sum(
-        map(len, (parts.train, parts.validation, parts.test)))
+        map(len, (parts.train, parts.validation, parts.test))
+    )
 
 
 def test_all_symbols_are_cut_at_the_same_moment():
     made = small_table(bars=3000, symbols=3)
     parts = split.chronological(tables.ends(made, 64), made.close_time, made.interval, (15,), 319, 0.7, 0.15)
     for part in (parts.train, parts.validation, parts.test):
-        edges = {(made.close_time[part[made.symbol[part] == s]].min(), made.close_time[part[made.symbol[part] == s]].max())
-                 for s in range(3)}
+        edges = {
+            (made.close_time[part[made.symbol[part] == s]].min(), made.close_time[part[made.symbol[part] == s]].max()) for s in range(3)
+        }
         assert len(edges) == 1
 
 
@@ -46,8 +49,8 @@ def test_the_scaler_and_the_weights_do_not_know_the_test_days():
     features, returns, close = made.features.copy(), made.returns.copy(), made.close.copy()
     for symbol in range(2):
         mine = parts.test[made.symbol[parts.test] == symbol]
-        features[mine.min():mine.max() + 1] = 1e6
-        returns[mine.min():mine.max() + 1] *= -1
+        features[mine.min() : mine.max() + 1] = 1e6
+        returns[mine.min() : mine.max() + 1] *= -1
     spoilt = tables.build(made.names, made.horizons, made.symbol, made.close_time, close, features, returns)
     second, _ = learn.train(spoilt, shape, how, say=lambda _: None)
     for (name, one), other in zip(first.state_dict().items(), second.state_dict().values(), strict=True):

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from made import NAMES, small_table
 
+from made import NAMES, small_table
 from tickcast_onnx import table as tables
 
 

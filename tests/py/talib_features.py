@@ -10,14 +10,29 @@ import talib
 WINDOW = 256
 VOL_FLOOR = 1e-6
 NAMES = (
-    "ret_1", "ret_5", "ret_15", "ema_gap_12", "ema_gap_20", "ema_gap_50", "rsi_14", "macd_hist", "atr_14", "bb_z_20",
-    "adx_14", "stoch_k_14", "cci_20", "mfi_14", "trade_imbalance_20", "parkinson_20",
+    "ret_1",
+    "ret_5",
+    "ret_15",
+    "ema_gap_12",
+    "ema_gap_20",
+    "ema_gap_50",
+    "rsi_14",
+    "macd_hist",
+    "atr_14",
+    "bb_z_20",
+    "adx_14",
+    "stoch_k_14",
+    "cci_20",
+    "mfi_14",
+    "trade_imbalance_20",
+    "parkinson_20",
 )
 
 
 def realised_vol(price, n):
     """Root of the mean squared log return of the last `n` bars, per bar."""
-    returns = np.diff(np.log(price[-n - 1:]))
+    last = price[-n - 1 :]
+    returns = np.log(last[1:] / last[:-1])
     return float(np.sqrt(np.mean(returns * returns)))
 
 
@@ -56,8 +71,9 @@ def neutral(value, flat, instead):
 def features(bars):
     """Sixteen f64 values from the last 256 bars: a mapping of `open, high, low, close, volume, buy_volume, sell_volume`
     to arrays of 256, oldest first. Recursive indicators start at the window's start, as TA-Lib does with 256 values."""
-    column = {name: np.ascontiguousarray(bars[name], dtype=np.float64) for name in
-              ("high", "low", "close", "volume", "buy_volume", "sell_volume")}
+    column = {
+        name: np.ascontiguousarray(bars[name], dtype=np.float64) for name in ("high", "low", "close", "volume", "buy_volume", "sell_volume")
+    }
     if len(column["close"]) != WINDOW:
         raise ValueError(f"a window has {WINDOW} bars, this one {len(column['close'])}")
     high, low, close = comfortable(np.stack([column["high"], column["low"], column["close"]]))
@@ -80,16 +96,23 @@ def features(bars):
 
     fast_k, _ = talib.STOCHF(high, low, close, fastk_period=14, fastd_period=1)
     _, _, hist = talib.MACD(close, 12, 26, 9)
-    return np.array([
-        past(1), past(5), past(15), gap(12), gap(20), gap(50),
-        neutral(talib.RSI(close, 14)[-1], flat_close, 50.0) / 100.0,
-        hist[-1] / now / vol,
-        talib.ATR(high, low, close, 14)[-1] / now / vol,
-        bb_z(close, 20),
-        talib.ADX(high, low, close, 14)[-1] / 100.0,
-        neutral(fast_k[-1], flat_range, 50.0) / 100.0,
-        neutral(talib.CCI(high, low, close, 20)[-1], flat_typical, 0.0) / 100.0,
-        neutral(talib.MFI(high, low, close, volume, 14)[-1], no_money, 50.0) / 100.0,
-        imbalance(column["buy_volume"], column["sell_volume"], 20),
-        parkinson(high, low, 20) / vol,
-    ])
+    return np.array(
+        [
+            past(1),
+            past(5),
+            past(15),
+            gap(12),
+            gap(20),
+            gap(50),
+            neutral(talib.RSI(close, 14)[-1], flat_close, 50.0) / 100.0,
+            hist[-1] / now / vol,
+            talib.ATR(high, low, close, 14)[-1] / now / vol,
+            bb_z(close, 20),
+            talib.ADX(high, low, close, 14)[-1] / 100.0,
+            neutral(fast_k[-1], flat_range, 50.0) / 100.0,
+            neutral(talib.CCI(high, low, close, 20)[-1], flat_typical, 0.0) / 100.0,
+            neutral(talib.MFI(high, low, close, volume, 14)[-1], no_money, 50.0) / 100.0,
+            imbalance(column["buy_volume"], column["sell_volume"], 20),
+            parkinson(high, low, 20) / vol,
+        ]
+    )

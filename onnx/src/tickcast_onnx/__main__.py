@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import artefact, card, learn, market, scaler, score, table as tables
+from . import artefact, card, learn, market, scaler, score
+from . import table as tables
 from .settings import Shape, Training
 
 ACCEPTED = 3.0
@@ -45,8 +46,12 @@ def scored(network, table, rows, how, rules):
     logits = learn.logits_of(network, windows, rows)
     probabilities = (logits / network.temperature[:, None]).softmax(dim=-1).numpy()
     best = market.best_direction(table.symbol, table.close)
-    return {"from": int(table.close_time[rows].min()), "to": int(table.close_time[rows].max()), "rows": len(rows),
-            "horizons": score.report(table, rows, probabilities, how.dead_band_bps, rules, best)}
+    return {
+        "from": int(table.close_time[rows].min()),
+        "to": int(table.close_time[rows].max()),
+        "rows": len(rows),
+        "horizons": score.report(table, rows, probabilities, how.dead_band_bps, rules, best),
+    }
 
 
 def main(words=None) -> int:
@@ -62,28 +67,58 @@ def main(words=None) -> int:
         acceptance["fresh"] = scored(network, fresh, tables.ends(fresh, shape.sequence), how, rules)
     learnt = np.concatenate((parts.train, parts.validation))
     about = artefact.About(
-        name=options.name, version=options.version, features=options.features.read_text(), window=how.window,
-        sequence=shape.sequence, bar_interval=options.bar_interval, horizons=how.horizons, dead_band_bps=how.dead_band_bps,
-        training_from=int(table.close_time[learnt].min()), training_to=int(table.close_time[learnt].max()),
-        acceptance=acceptance)
+        name=options.name,
+        version=options.version,
+        features=options.features.read_text(),
+        window=how.window,
+        sequence=shape.sequence,
+        bar_interval=options.bar_interval,
+        horizons=how.horizons,
+        dead_band_bps=how.dead_band_bps,
+        training_from=int(table.close_time[learnt].min()),
+        training_to=int(table.close_time[learnt].max()),
+        acceptance=acceptance,
+    )
     missed = [part for part in (acceptance, acceptance.get("fresh")) if part and card.shortfall(part["horizons"]) > ACCEPTED]
     unseen = learn.Windows(table, shape.sequence, how.dead_band_bps).batch(parts.test[:: max(1, len(parts.test) // 256)])
     worst = artefact.write(network, options.output, about, unseen)
     seeds = options.seeds.split(",")
     content = options.output.read_bytes()
     page = card.page(
-        acceptance, name=options.name, version=options.version, count=network.shape.features, sequence=shape.sequence,
-        horizons=", ".join(map(str, how.horizons)), outputs=len(how.horizons), size=len(content), opset=artefact.OPSET,
-        digest=hashlib.sha256(content).hexdigest(), clip=scaler.CLIP, bar_interval=options.bar_interval, dead_band=how.dead_band_bps,
-        parameters=sum(p.numel() for p in network.parameters()), rows_train=len(parts.train), start=card.day(about.training_from),
-        end=card.day(about.training_to), parity=worst, train_share=how.train_share, validation_share=how.validation_share,
-        reach=max(how.horizons), embargo=how.embargo_bars(shape), seed_train=seeds[0], seed_fresh=seeds[-1],
-        made=datetime.now(UTC).strftime("%Y-%m-%d"), seconds=time.monotonic() - started)
+        acceptance,
+        name=options.name,
+        version=options.version,
+        count=network.shape.features,
+        sequence=shape.sequence,
+        horizons=", ".join(map(str, how.horizons)),
+        outputs=len(how.horizons),
+        size=len(content),
+        opset=artefact.OPSET,
+        digest=hashlib.sha256(content).hexdigest(),
+        clip=scaler.CLIP,
+        bar_interval=options.bar_interval,
+        dead_band=how.dead_band_bps,
+        parameters=sum(p.numel() for p in network.parameters()),
+        rows_train=len(parts.train),
+        start=card.day(about.training_from),
+        end=card.day(about.training_to),
+        parity=worst,
+        train_share=how.train_share,
+        validation_share=how.validation_share,
+        reach=max(how.horizons),
+        embargo=how.embargo_bars(shape),
+        seed_train=seeds[0],
+        seed_fresh=seeds[-1],
+        made=datetime.now(UTC).strftime("%Y-%m-%d"),
+        seconds=time.monotonic() - started,
+    )
     options.output.with_suffix(".md").write_text(page)
     print(page)
     for part in missed:
-        print(f"refused: {card.shortfall(part['horizons']):.2f} points below the optimum one bar ahead, {ACCEPTED:g} are accepted",
-              file=sys.stderr)
+        print(
+            f"refused: {card.shortfall(part['horizons']):.2f} points below the optimum one bar ahead, {ACCEPTED:g} are accepted",
+            file=sys.stderr,
+        )
     return 1 if missed else 0
 
 

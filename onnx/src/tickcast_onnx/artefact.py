@@ -59,9 +59,17 @@ def export(network, path) -> None:
     """Writes the network alone. The example batch is 2: with 1 the exporter would fix the batch and say nothing."""
     shape = network.shape
     example = torch.zeros(2, shape.sequence, shape.features)
-    program = torch.onnx.export(network.eval(), (example,), dynamo=True, external_data=False, opset_version=OPSET,
-                                input_names=["features"], output_names=["probabilities"],
-                                dynamic_shapes={"features": {0: "batch"}}, verbose=False)
+    program = torch.onnx.export(
+        network.eval(),
+        (example,),
+        dynamo=True,
+        external_data=False,
+        opset_version=OPSET,
+        input_names=["features"],
+        output_names=["probabilities"],
+        dynamic_shapes={"features": {0: "batch"}},
+        verbose=False,
+    )
     model = program.model_proto
     for node in model.graph.node:
         # The exporter notes where in our source each node came from: machine paths, half of the file.
@@ -84,8 +92,9 @@ def session(path, threads: int = 1) -> onnxruntime.InferenceSession:
 
 def ask(running, features: np.ndarray, batch: int = 256) -> np.ndarray:
     """Probabilities of many windows."""
-    return np.concatenate([running.run(["probabilities"], {"features": features[at:at + batch]})[0]
-                           for at in range(0, len(features), batch)])
+    return np.concatenate(
+        [running.run(["probabilities"], {"features": features[at : at + batch]})[0] for at in range(0, len(features), batch)]
+    )
 
 
 @torch.no_grad()
@@ -103,8 +112,11 @@ def golden(running, features: np.ndarray) -> str:
     """Windows and what ONNX Runtime says of them, as the metadata holds them."""
     rows = np.ascontiguousarray(features, "<f4")
     answer = running.run(["probabilities"], {"features": rows})[0].astype("<f4")
-    packed = {"rows": len(rows), "features": base64.b64encode(rows.tobytes()).decode(),
-              "probabilities": base64.b64encode(answer.tobytes()).decode()}
+    packed = {
+        "rows": len(rows),
+        "features": base64.b64encode(rows.tobytes()).decode(),
+        "probabilities": base64.b64encode(answer.tobytes()).decode(),
+    }
     return json.dumps(packed, separators=(",", ":"))
 
 

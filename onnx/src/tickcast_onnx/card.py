@@ -21,10 +21,10 @@ model there.
 ## How right it is
 
 Trained on generated bars `r_t = u_t + R k 2 tanh(x_(t-1) / 2)` with R = +1, k = 0.2 (u standard normal, x the 20-span EMA of r over
-1/sqrt(20), log return 8e-4 r). Split by time: {train_share:.0%} training, {validation_share:.0%} validation (early stop, temperature), the rest
-never looked at; purge of {reach} bars, embargo of {embargo} bars (all that an input looks back on), scaler from training
-rows alone. *Optimum* is the hit rate of the best possible direction, the sign of x, **on the same rows**. *Margin* is the half-width
-of a 95% interval that counts only cohorts which do not overlap.
+1/sqrt(20), log return 8e-4 r). Split by time: {train_share:.0%} training, {validation_share:.0%} validation (early stop, temperature),
+the rest never looked at; purge of {reach} bars, embargo of {embargo} bars (all that an input looks back on), scaler from training rows
+alone. *Optimum* is the hit rate of the best possible direction, the sign of x, **on the same rows**. *Margin* is the half-width of a
+95% interval that counts only cohorts which do not overlap. The baselines stand as hit rate / log-loss.
 
 {tables}
 {verdict}
@@ -37,22 +37,26 @@ that was first named for R = +1 is near what the rule gives ten to fifteen bars 
 
     make -C onnx reference
 
-runs `tickcast dataset` twice (seed {seed_train} to train, seed {seed_fresh} for the fresh market) and trains on the CPU; what it does is in `onnx/train`. Seeds are
-fixed: the same machine and lock file give the same weights, another kind of processor may round differently.
+runs `tickcast dataset` twice (seed {seed_train} to train, seed {seed_fresh} for the fresh market) and trains on the CPU; what it does
+is in `onnx/train`. Seeds are fixed: the same machine and lock file give the same weights, another kind of processor may round differently.
 Trained {made} in {seconds:.0f} s.
 """
 
-HEAD = "| horizon | rows | cohorts | hit | margin | optimum | log-loss | Brier | majority | persistence | reversal |\n" + "|---" * 11 + "|\n"
+COLUMNS = ("horizon", "rows", "cohorts", "hit", "margin", "optimum", "log-loss", "Brier", "majority", "persistence", "reversal")
+HEAD = "| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|\n"
 
 
 def figures(title: str, horizons: dict) -> str:
     """One table: the model, the optimum and the baselines (hit / log-loss) on the same rows."""
     lines = []
     for horizon, f in horizons.items():
-        rules = " | ".join(f"{100 * f['baselines'][r]['hit']:.2f}% / {f['baselines'][r]['log_loss']:.4f}"
-                           for r in ("majority", "persistence", "reversal"))
-        lines.append(f"| {horizon} | {f['n']:,} | {f['cohorts']:,} | **{100 * f['hit']:.2f}%** | {100 * f['hit_margin']:.2f} | "
-                     f"{100 * f['optimum_hit']:.2f}% | {f['log_loss']:.4f} | {f['brier']:.4f} | {rules} |")
+        rules = " | ".join(
+            f"{100 * f['baselines'][r]['hit']:.2f}% / {f['baselines'][r]['log_loss']:.4f}" for r in ("majority", "persistence", "reversal")
+        )
+        lines.append(
+            f"| {horizon} | {f['n']:,} | {f['cohorts']:,} | **{100 * f['hit']:.2f}%** | {100 * f['hit_margin']:.2f} | "
+            f"{100 * f['optimum_hit']:.2f}% | {f['log_loss']:.4f} | {f['brier']:.4f} | {rules} |"
+        )
     return f"### {title}\n\n{HEAD}" + "\n".join(lines) + "\n"
 
 

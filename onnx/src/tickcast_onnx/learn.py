@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from . import scaler, split as splits, table as tables
+from . import scaler
+from . import split as splits
+from . import table as tables
 from .network import PatchTransformer
 from .settings import Shape, Training
 
@@ -36,15 +38,16 @@ def log_loss(logits, labels):
 def logits_of(network, windows: Windows, rows, batch=2048) -> torch.Tensor:
     """Logits of the network in evaluation, for many rows."""
     network.eval()
-    return torch.cat([network.logits(torch.from_numpy(windows.batch(part)))
-                      for part in np.array_split(rows, max(1, math.ceil(len(rows) / batch)))])
+    return torch.cat(
+        [network.logits(torch.from_numpy(windows.batch(part))) for part in np.array_split(rows, max(1, math.ceil(len(rows) / batch)))]
+    )
 
 
 def temperatures(logits, labels) -> torch.Tensor:
     """Per horizon the temperature of least log-loss, from a fixed grid between one half and four."""
     best = []
     for h in range(logits.shape[1]):
-        losses = [log_loss(logits[:, h:h + 1] / float(t), labels[:, h:h + 1]).item() for t in TEMPERATURES]
+        losses = [log_loss(logits[:, h : h + 1] / float(t), labels[:, h : h + 1]).item() for t in TEMPERATURES]
         best.append(TEMPERATURES[int(np.argmin(losses))])
     return torch.tensor(best, dtype=torch.float32)
 
@@ -57,8 +60,15 @@ def train(table: tables.Table, shape: Shape, how: Training, say=print) -> tuple[
     torch.set_num_threads(how.threads)
     torch.use_deterministic_algorithms(True)
     generator = np.random.default_rng(how.seed)
-    parts = splits.chronological(tables.ends(table, shape.sequence), table.close_time, table.interval, table.horizons,
-                                 how.embargo_bars(shape), how.train_share, how.validation_share)
+    parts = splits.chronological(
+        tables.ends(table, shape.sequence),
+        table.close_time,
+        table.interval,
+        table.horizons,
+        how.embargo_bars(shape),
+        how.train_share,
+        how.validation_share,
+    )
     mean, deviation = scaler.fit(table.features[seen_rows(parts.train, shape.sequence)])
     network = PatchTransformer(shape, mean, deviation)
     average = PatchTransformer(shape, mean, deviation)
@@ -67,13 +77,12 @@ def train(table: tables.Table, shape: Shape, how: Training, say=print) -> tuple[
     labels = torch.from_numpy(windows.labels)
     steps = math.ceil(len(parts.train) / how.batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, how.learning_rate, total_steps=steps * how.epochs,
-                                                   pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, how.learning_rate, total_steps=steps * how.epochs, pct_start=0.1)
     best, best_loss, waited = None, math.inf, 0
     for epoch in range(how.epochs):
         order, total = generator.permutation(parts.train), 0.0
         for step in range(steps):
-            rows = order[step * how.batch:(step + 1) * how.batch]
+            rows = order[step * how.batch : (step + 1) * how.batch]
             network.train()
             loss = log_loss(network.logits(torch.from_numpy(windows.batch(rows))), labels[rows])
             optimiser.zero_grad()
@@ -98,7 +107,7 @@ def train(table: tables.Table, shape: Shape, how: Training, say=print) -> tuple[
 @torch.no_grad()
 def follow(average, network, decay):
     """Moves the average of the weights a little towards the network's."""
-    for kept, new in zip(average.parameters(), network.parameters()):
+    for kept, new in zip(average.parameters(), network.parameters(), strict=True):
         kept.lerp_(new, 1.0 - decay)
 
 

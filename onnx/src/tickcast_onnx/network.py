@@ -23,8 +23,9 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
 
     def forward(self, x):
-        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-                             for part in self.mix(self.norm_attention(x)).chunk(3, dim=-1))
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.mix(self.norm_attention(x)).chunk(3, dim=-1)
+        )
         weight = (query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5).softmax(dim=-1)
         x = x + self.dropout(self.out((weight @ value).transpose(1, 2).flatten(2)))
         return x + self.dropout(self.feed(self.norm_feed(x)))

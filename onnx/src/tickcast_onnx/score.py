@@ -14,9 +14,11 @@ CLIP = 1e-6
 def binary(up: np.ndarray, moved_up: np.ndarray) -> dict:
     """Hit rate, log-loss and Brier score of probabilities of `up`, given what happened."""
     p = np.clip(up, CLIP, 1.0 - CLIP)
-    return {"hit": float(np.mean((up > 0.5) == moved_up)),
-            "log_loss": float(-np.mean(np.where(moved_up, np.log(p), np.log1p(-p)))),
-            "brier": float(np.mean((p - moved_up) ** 2))}
+    return {
+        "hit": float(np.mean((up > 0.5) == moved_up)),
+        "log_loss": float(-np.mean(np.where(moved_up, np.log(p), np.log1p(-p)))),
+        "brier": float(np.mean((p - moved_up) ** 2)),
+    }
 
 
 def interval(hits: np.ndarray, bar: np.ndarray, horizon: int) -> tuple[int, float]:

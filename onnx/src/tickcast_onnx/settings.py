@@ -19,8 +19,9 @@ class Shape:
 
     def __post_init__(self):
         if self.sequence % self.patch:
-            raise ValueError(f"a sequence of {self.sequence} bars cannot be cut into patches of {self.patch}: "
-                             "choose a patch that divides it")
+            raise ValueError(
+                f"a sequence of {self.sequence} bars cannot be cut into patches of {self.patch}: choose a patch that divides it"
+            )
         if self.width % self.heads:
             raise ValueError(f"a width of {self.width} cannot be shared by {self.heads} heads: choose a divisor")
 

@@ -31,6 +31,7 @@ def chronological(rows, close_time, interval, horizons, embargo, train_share, va
     test = rows[when >= cut_test + wait]
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         if len(part) == 0:
-            raise ValueError(f"no rows are left for {name} after a purge of {max(horizons)} and an embargo of {embargo} "
-                             "bars: give more bars")
+            raise ValueError(
+                f"no rows are left for {name} after a purge of {max(horizons)} and an embargo of {embargo} bars: give more bars"
+            )
     return Split(train, validation, test)

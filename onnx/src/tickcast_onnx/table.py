@@ -39,15 +39,22 @@ def read(path, horizons) -> Table:
     labels = [f"return_bps_{h}" for h in horizons]
     missing = [name for name in (*FIXED, *labels) if name not in arrow.column_names]
     if missing:
-        raise ValueError(f"{path} has no column {', '.join(missing)}: write it with "
-                         f"`tickcast dataset --horizons {','.join(map(str, horizons))}`")
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)}: write it with `tickcast dataset --horizons {','.join(map(str, horizons))}`"
+        )
     names = tuple(n for n in arrow.column_names if n not in FIXED and not n.startswith("return_bps_"))
     column = {n: arrow.column(n) for n in arrow.column_names}
     _, symbol = np.unique(np.asarray(column["symbol"].to_pylist()), return_inverse=True)
     numbers = {n: column[n].to_numpy().astype(np.float64) for n in ("close", *labels)}
-    return build(names, horizons, symbol, column["close_time"].to_numpy(),
-                 numbers["close"], np.column_stack([column[n].to_numpy() for n in names]),
-                 np.column_stack([numbers[n] for n in labels]))
+    return build(
+        names,
+        horizons,
+        symbol,
+        column["close_time"].to_numpy(),
+        numbers["close"],
+        np.column_stack([column[n].to_numpy() for n in names]),
+        np.column_stack([numbers[n] for n in labels]),
+    )
 
 
 def build(names, horizons, symbol, close_time, close, features, returns) -> Table:
@@ -58,9 +65,16 @@ def build(names, horizons, symbol, close_time, close, features, returns) -> Tabl
     if len(step) == 0 or step.min() <= 0:
         raise ValueError("the table needs at least two bars of a symbol, and no bar twice")
     values, counts = np.unique(step, return_counts=True)
-    return Table(tuple(names), tuple(horizons), symbol, close_time, np.asarray(close, np.float64)[order],
-                 np.ascontiguousarray(features, np.float32)[order], np.asarray(returns, np.float64)[order],
-                 int(values[counts.argmax()]))
+    return Table(
+        tuple(names),
+        tuple(horizons),
+        symbol,
+        close_time,
+        np.asarray(close, np.float64)[order],
+        np.ascontiguousarray(features, np.float32)[order],
+        np.asarray(returns, np.float64)[order],
+        int(values[counts.argmax()]),
+    )
 
 
 def ends(table: Table, sequence: int) -> np.ndarray:

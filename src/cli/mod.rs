@@ -2,12 +2,12 @@
 
 pub mod check;
 pub mod feed;
+pub mod migrate;
 pub mod model;
 pub mod pace;
 pub mod replay;
 pub mod run;
 pub mod tail;
-pub mod migrate;
 pub mod topics;
 
 use std::path::PathBuf;

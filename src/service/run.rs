@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::forecast;
 use super::health::{Health, Stop};
+use super::{forecast, store};
 use crate::api;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
@@ -15,6 +15,8 @@ use crate::telemetry::metrics::Metrics;
 pub enum Role {
     /// Ticks to bars and predictions.
     Forecast,
+    /// Bars, predictions and dead letters to PostgreSQL.
+    Store,
 }
 
 /// How often the threads are looked at.
@@ -42,6 +44,7 @@ impl Running {
         for role in roles {
             let started = match role {
                 Role::Forecast => forecast::start(config, metrics, health, stop),
+                Role::Store => store::start(config, metrics, health, stop),
             };
             match started {
                 Ok(threads) => running.threads.extend(threads),

@@ -3,4 +3,5 @@
 
 mod kafka;
 mod store;
+mod store_outages;
 mod support;

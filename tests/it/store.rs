@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::support::store::{Running, World};
 
-const SECOND: i64 = 1_000_000;
-const MIDNIGHT: i64 = 1_723_248_000 * SECOND; // 2024-08-10
+pub const SECOND: i64 = 1_000_000;
+pub const MIDNIGHT: i64 = 1_723_248_000 * SECOND; // 2024-08-10
 
 /// A bar of one second that closes at `close_time`.
-fn bar(symbol: &str, close_time: i64) -> Value {
+pub fn bar(symbol: &str, close_time: i64) -> Value {
     let price = 100.0 + (close_time / SECOND % 97) as f64 / 7.0;
     json!({
         "symbol": symbol, "interval": "1s", "open_time": close_time - SECOND, "close_time": close_time,
@@ -18,7 +18,8 @@ fn bar(symbol: &str, close_time: i64) -> Value {
     })
 }
 
-fn prediction(symbol: &str, as_of: i64, horizon: i64) -> Value {
+/// A prediction, scored or abstaining by its second.
+pub fn prediction(symbol: &str, as_of: i64, horizon: i64) -> Value {
     let scored = as_of / SECOND % 3 != 0;
     let p = |x: f64| if scored { json!(x) } else { Value::Null };
     json!({
@@ -56,7 +57,7 @@ fn plain(value: &mut Value) {
 }
 
 /// Fails with the first row that differs.
-fn assert_rows(world: &World, table: &str, records: Vec<Value>) {
+pub fn assert_rows(world: &World, table: &str, records: Vec<Value>) {
     let (found, wanted) = (rows(world, table), sorted(records));
     for (row, record) in found.iter().zip(&wanted) {
         assert_eq!(row, record);

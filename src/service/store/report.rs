@@ -12,16 +12,17 @@ pub struct Report<'a> {
     metrics: &'a Metrics,
     health: HealthPart,
     topics: &'a Topics,
+    /// By [`Side`]: the cause before what follows from it.
     waiting: Mutex<[Option<String>; 2]>,
 }
 
 /// Who waits.
 #[derive(Clone, Copy, Debug)]
 pub enum Side {
-    /// The polling thread: for Kafka, or for somebody to accept a loss.
-    Kafka,
     /// The writing thread: for PostgreSQL.
     Postgres,
+    /// The polling thread: for Kafka, for the writing thread, or for somebody to accept a loss.
+    Kafka,
 }
 
 impl<'a> Report<'a> {

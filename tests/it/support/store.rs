@@ -52,6 +52,11 @@ impl World {
         Some(Self { topics: Topics::new(&kafka.topic_prefix), name, url, admin_url, producer, runtime })
     }
 
+    /// Uses the database of another server.
+    pub fn use_server(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+    }
+
     /// Settings of a process named `instance` of this world.
     pub fn settings(&self, instance: &str, more: &[&str]) -> Config {
         let url = format!("postgres.url={}", self.url);
@@ -227,6 +232,13 @@ impl Running {
     pub fn stop(mut self) -> Snapshot {
         self.finish();
         self.snapshot()
+    }
+
+    /// Waits until the role ends by itself, and gives why.
+    pub fn failure(mut self) -> anyhow::Error {
+        wait("the role ends", || self.threads.iter().all(JoinHandle::is_finished));
+        let ended = self.threads.drain(..).map(|thread| thread.join().expect("no panic in the role"));
+        ended.last().expect("a thread").expect_err("a failure")
     }
 
     fn finish(&mut self) {

@@ -6,6 +6,7 @@ use clap::Args;
 use super::Settings;
 use crate::config::DEFAULTS;
 use crate::io::kafka::topics;
+use crate::service::forecast;
 
 /// Print the effective settings, validate them and, with --connect, what they point at.
 #[derive(Debug, Args)]
@@ -32,7 +33,13 @@ impl Check {
                 bail!("{}", problems.join("\n"));
             }
             println!("kafka: ok");
-            println!("postgres: {}", super::migrate::check(&config)?);
+            if config.postgres.url.expose().is_empty() {
+                println!("postgres: not configured (postgres.url is empty; the store role needs it)");
+            } else {
+                println!("postgres: {}", super::migrate::check(&config)?);
+            }
+            let champion = forecast::champion(&config)?;
+            println!("model: ok, {} {}", champion.spec().name, champion.spec().version);
         }
         Ok(())
     }

@@ -31,9 +31,6 @@ impl Migrate {
 /// # Errors
 /// When it cannot be used: the settings, the connection, or migrations that are not this program's.
 pub(super) fn check(config: &Config) -> anyhow::Result<String> {
-    if config.postgres.url.expose().is_empty() {
-        return Ok("postgres.url is empty: the store role cannot run".to_owned());
-    }
     let target = target(config)?;
     let state = super::runtime()?.block_on(async {
         let client = connect::connect(&target).await?;

@@ -4,6 +4,7 @@ pub mod check;
 pub mod feed;
 pub mod migrate;
 pub mod model;
+pub mod offsets;
 pub mod pace;
 pub mod replay;
 pub mod run;
@@ -59,6 +60,8 @@ enum Command {
     Replay(replay::Replay),
     /// Print the committed records of a topic.
     Tail(tail::Tail),
+    /// Look at the forecasters' offsets, or accept a start that they refuse.
+    Offsets(offsets::Offsets),
     /// Create or update the tables in PostgreSQL.
     Migrate(migrate::Migrate),
     /// Create and check the topics.
@@ -76,6 +79,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(command) => command.run(&cli.settings),
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
+        Command::Offsets(command) => command.run(&cli.settings.load()?),
         Command::Migrate(command) => command.run(&cli.settings.load()?),
         Command::Topics(command) => command.run(&cli.settings.load()?),
     }

@@ -3,5 +3,6 @@
 pub mod forecast;
 pub mod health;
 mod lane;
+pub mod offsets;
 pub mod run;
 pub mod store;

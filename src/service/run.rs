@@ -57,9 +57,14 @@ impl Running {
         Ok(running)
     }
 
+    /// Whether a stop was asked for or a role has failed.
+    pub fn over(&self) -> bool {
+        self.stop.requested() || self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Waits until a stop is asked for or a role fails.
     pub fn wait(&self) {
-        while !self.stop.requested() && !self.threads.iter().any(JoinHandle::is_finished) {
+        while !self.over() {
             std::thread::sleep(LOOK);
         }
     }

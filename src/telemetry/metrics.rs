@@ -71,7 +71,7 @@ pub struct Metrics {
     /// Rows written to PostgreSQL.
     pub rows_stored: Family<TopicLabel, Counter>,
     /// Records on our own topics that could not be stored.
-    pub store_skipped: Family<TopicLabel, Counter>,
+    pub store_skipped: Counter,
     /// Failed attempts to write to PostgreSQL.
     pub store_retries: Counter,
     /// Batches of the store by result: stored, conflict (another process had stored them).
@@ -98,7 +98,7 @@ impl Default for Metrics {
             commit_seconds: seconds(),
             restore_seconds: seconds(),
             rows_stored: Family::default(),
-            store_skipped: Family::default(),
+            store_skipped: Counter::default(),
             store_retries: Counter::default(),
             store_batches: Family::default(),
         };

@@ -56,7 +56,7 @@ pub fn start(
     let part = health.part("store", PATIENCE);
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
         let topics = Topics::new(&config.kafka.topic_prefix);
-        let report = Report::new(&metrics, part, &topics);
+        let report = Report::new(&metrics, part);
         let consumer = subscribe(&config.kafka, &topics)?;
         std::thread::scope(|scope| {
             let writer = Writer::start(scope, target, &report)?;

@@ -187,7 +187,7 @@ impl<'a> Projector<'a> {
                 }
                 Ok(Added::Yes) => {}
                 Err(error) => {
-                    self.report.skipped(message.topic());
+                    self.report.skipped();
                     let (topic, partition) = (message.topic(), message.partition());
                     tracing::error!(topic, partition, offset, %error, "a record that cannot be stored is skipped");
                 }

@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::io::kafka::topics::Topics;
 use crate::io::postgres::write::Batch;
 use crate::service::health::HealthPart;
 use crate::telemetry::metrics::{Metrics, ResultLabel, TopicLabel};
@@ -11,7 +10,6 @@ use crate::telemetry::metrics::{Metrics, ResultLabel, TopicLabel};
 pub struct Report<'a> {
     metrics: &'a Metrics,
     health: HealthPart,
-    topics: &'a Topics,
     /// By [`Side`]: the cause before what follows from it.
     waiting: Mutex<[Option<String>; 2]>,
 }
@@ -27,8 +25,8 @@ pub enum Side {
 
 impl<'a> Report<'a> {
     /// Nothing told yet: the role waits for its assignment.
-    pub fn new(metrics: &'a Metrics, health: HealthPart, topics: &'a Topics) -> Self {
-        let report = Self { metrics, health, topics, waiting: Mutex::default() };
+    pub fn new(metrics: &'a Metrics, health: HealthPart) -> Self {
+        let report = Self { metrics, health, waiting: Mutex::default() };
         report.waits(Side::Kafka, Some("no partitions assigned yet".to_owned()));
         report
     }
@@ -52,12 +50,12 @@ impl<'a> Report<'a> {
     pub fn stored(&self, batch: &Batch) {
         let letters: u64 = batch.dead_letters.values().map(|count| count.count.unsigned_abs()).sum();
         let rows = [
-            (&self.topics.bars, batch.bars.len() as u64),
-            (&self.topics.predictions, batch.predictions.len() as u64),
-            (&self.topics.deadletter, letters),
+            ("bars", batch.bars.len() as u64),
+            ("predictions", batch.predictions.len() as u64),
+            ("deadletter", letters),
         ];
         for (topic, count) in rows {
-            self.metrics.rows_stored.get_or_create(&TopicLabel { topic: topic.clone() }).inc_by(count);
+            self.metrics.rows_stored.get_or_create(&TopicLabel { topic: topic.to_owned() }).inc_by(count);
         }
         self.metrics.store_batches.get_or_create(&ResultLabel { result: "stored" }).inc();
     }
@@ -67,9 +65,9 @@ impl<'a> Report<'a> {
         self.metrics.store_batches.get_or_create(&ResultLabel { result: "conflict" }).inc();
     }
 
-    /// A record of `topic` cannot be stored.
-    pub fn skipped(&self, topic: &str) {
-        self.metrics.store_skipped.get_or_create(&TopicLabel { topic: topic.to_owned() }).inc();
+    /// A record cannot be stored.
+    pub fn skipped(&self) {
+        self.metrics.store_skipped.inc();
     }
 
     /// PostgreSQL refused, or did not answer.

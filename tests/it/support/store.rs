@@ -187,7 +187,6 @@ pub struct Snapshot {
 
 /// The role in a thread; stops and is joined when it goes out of scope.
 pub struct Running {
-    topics: Topics,
     stop: Stop,
     metrics: Arc<Metrics>,
     health: Health,
@@ -198,21 +197,18 @@ impl Running {
     /// Starts it.
     pub fn start(config: Config) -> Self {
         let (stop, metrics, health) = (Stop::default(), Arc::new(Metrics::default()), Health::default());
-        let topics = Topics::new(&config.kafka.topic_prefix);
         let threads = store::start(&Arc::new(config), &metrics, &health, &stop).expect("valid settings");
-        Self { topics, stop, metrics, health, threads }
+        Self { stop, metrics, health, threads }
     }
 
     /// The counters.
     pub fn snapshot(&self) -> Snapshot {
-        let rows = |topic: &String| self.metrics.rows_stored.get_or_create(&TopicLabel { topic: topic.clone() }).get();
-        let skipped =
-            |topic: &str| self.metrics.store_skipped.get_or_create(&TopicLabel { topic: topic.to_owned() }).get();
+        let rows = |topic: &str| self.metrics.rows_stored.get_or_create(&TopicLabel { topic: topic.to_owned() }).get();
         Snapshot {
-            bars: rows(&self.topics.bars),
-            predictions: rows(&self.topics.predictions),
-            dead_letters: rows(&self.topics.deadletter),
-            skipped: self.topics.all().into_iter().map(skipped).sum(),
+            bars: rows("bars"),
+            predictions: rows("predictions"),
+            dead_letters: rows("deadletter"),
+            skipped: self.metrics.store_skipped.get(),
             conflicts: self.metrics.store_batches.get_or_create(&ResultLabel { result: "conflict" }).get(),
             retries: self.metrics.store_retries.get(),
             unready: self.health.unready(),

@@ -4,4 +4,5 @@
 mod indicators;
 mod kafka;
 mod store;
+mod store_outages;
 mod support;

@@ -1,7 +1,5 @@
 //! Trades into the ticks topic: what `replay`, `simulate` and `demo` share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -12,6 +10,7 @@ use crate::config::Config;
 use crate::flow::time::{EARLIEST, LATEST, Micros};
 use crate::io::kafka::feeder::Feeder;
 use crate::io::kafka::topics::Topics;
+use crate::service::health::Stop;
 use crate::wire::tick_row::TickRow;
 
 /// No wait is longer than this, so that an interruption is seen and deliveries are collected.
@@ -45,7 +44,7 @@ pub struct Feed<'a> {
     /// Whether trades wait until the wall clock has reached them.
     pub not_before_event: bool,
     /// Set from outside to end early.
-    pub stop: Arc<AtomicBool>,
+    pub stop: Stop,
 }
 
 impl Feed<'_> {
@@ -114,7 +113,7 @@ impl Feed<'_> {
     /// Waits until an event at `time` is due; `false` when it was interrupted.
     fn wait(&self, pace: &mut Pace, feeder: &Feeder, time: Micros) -> anyhow::Result<bool> {
         loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stop.requested() {
                 return Ok(false);
             }
             let wait = pace.wait(time);
@@ -151,23 +150,15 @@ pub fn utc(time: Micros) -> String {
     jiff::Timestamp::from_microsecond(time).map_or_else(|_| format!("{time} us"), |time| time.to_string())
 }
 
-/// A flag that the first Ctrl-C or SIGTERM raises; the second Ctrl-C ends the process.
-///
-/// # Errors
-/// When the handler cannot be installed.
-pub fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> anyhow::Result<Arc<AtomicBool>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let _guard = runtime.enter();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+/// A wish to stop that the first Ctrl-C or SIGTERM makes; a second Ctrl-C ends the process.
+pub fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Stop {
+    let stop = Stop::default();
+    let wish = stop.clone();
     runtime.spawn(async move {
-        loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
+        crate::service::run::stop_on_signal(wish).await;
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
         }
     });
-    Ok(stop)
+    stop
 }

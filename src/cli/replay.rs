@@ -86,7 +86,7 @@ impl Replay {
         let progress = ProgressBar::new(total).with_style(ProgressStyle::with_template(
             "{spinner} {bytes}/{total_bytes} {wide_bar} {msg} {elapsed_precise} (left {eta})",
         )?);
-        let feed = Feed { config, speed: self.speed, not_before_event: false, stop: stop_on_signal(&runtime)? };
+        let feed = Feed { config, speed: self.speed, not_before_event: false, stop: stop_on_signal(&runtime) };
         let summary = feed.run(rows, |ticks| {
             progress.set_position(positions.iter().map(|p| p.read()).sum());
             progress.set_message(format!("{ticks} trades"));

@@ -29,13 +29,13 @@ pub fn newest_event(config: &Config, topic: &str) -> Result<Option<(Micros, i32)
             Event::Finished => return Ok(newest),
             Event::Idle => {}
             Event::Record(message) => {
+                // What is ahead of its Kafka timestamp is dead-lettered: it moves nothing. Watermarks may lie an interval
+                // ahead, as the forecaster has it.
+                let now = message.timestamp().to_millis().map_or(Micros::MAX, |ms| ms.saturating_mul(1_000));
+                let ahead = |slack: Micros| now.saturating_add(skew).saturating_add(slack);
                 let time = match tick::decode(message.payload(), config.forecast.max_record_bytes) {
-                    Ok(Record::Watermark(time)) => time,
-                    // A trade from the future is dead-lettered: it moves nothing.
-                    Ok(Record::Trade(trade)) => match message.timestamp().to_millis() {
-                        Some(now) if trade.event_time > now * 1_000 + skew => continue,
-                        _ => trade.event_time,
-                    },
+                    Ok(Record::Watermark(time)) if time <= ahead(config.bars.interval.micros()) => time,
+                    Ok(Record::Trade(trade)) if trade.event_time <= ahead(0) => trade.event_time,
                     _ => continue,
                 };
                 newest = newest.max(Some((time, message.partition())));

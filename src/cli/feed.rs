@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::pace::{Pace, Speed};
 use crate::config::Config;
 use crate::flow::time::{EARLIEST, LATEST, Micros};
 use crate::io::kafka::feeder::Feeder;
+use crate::io::kafka::held;
 use crate::io::kafka::topics::Topics;
 use crate::service::health::Stop;
 use crate::wire::tick_row::TickRow;
@@ -127,6 +128,19 @@ impl Feed<'_> {
 }
 
 impl Summary {
+    /// Prints it to standard output.
+    ///
+    /// # Errors
+    /// When the feed was interrupted.
+    pub fn print(&self, json: bool) -> anyhow::Result<()> {
+        let text = if json { serde_json::to_string(self)? } else { self.text() };
+        println!("{text}");
+        if self.watermark.is_none() && self.ticks > 0 {
+            bail!("interrupted");
+        }
+        Ok(())
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let time = |time: Option<Micros>| time.map_or_else(|| "-".to_owned(), utc);
@@ -142,6 +156,24 @@ impl Summary {
                 |end| format!("watermark {} in {} partitions", utc(end), self.partitions)
             )
         )
+    }
+}
+
+/// Refuses trades that begin at `first` where the topic already holds newer ones.
+///
+/// # Errors
+/// The refusal, with both times and the remedy, or what Kafka refused.
+pub fn refuse_older(config: &Config, first: Micros) -> anyhow::Result<()> {
+    let topic = Topics::new(&config.kafka.topic_prefix).ticks;
+    let held = held::newest_event(config, &topic).context("looking for what the topic already holds")?;
+    match held {
+        Some((newest, partition)) if first < newest => bail!(
+            "the first trade is of {}, but {topic} [{partition}] already holds {}: readers would call these trades late. \
+             Send them to fresh topics (--set kafka.topic_prefix=NAME. and `tickcast topics apply`), or give --force",
+            utc(first),
+            utc(newest)
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod offsets;
 pub mod pace;
 pub mod replay;
 pub mod run;
+pub mod simulate;
 pub mod tail;
 pub mod topics;
 
@@ -58,6 +59,8 @@ enum Command {
     Check(check::Check),
     /// Send recorded trades to the ticks topic, in time order.
     Replay(replay::Replay),
+    /// Send a generated market to the ticks topic.
+    Simulate(simulate::Simulate),
     /// Print the committed records of a topic.
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
@@ -78,6 +81,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),
         Command::Replay(command) => command.run(&cli.settings.load()?),
+        Command::Simulate(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Offsets(command) => command.run(&cli.settings.load()?),
         Command::Migrate(command) => command.run(&cli.settings.load()?),

@@ -10,6 +10,7 @@ pub mod feature_rows;
 pub mod features;
 pub mod gaps;
 pub mod indicator;
+pub mod market;
 pub mod merge;
 pub mod model;
 pub mod prediction;

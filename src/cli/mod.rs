@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod dataset;
 pub mod feed;
 pub mod migrate;
 pub mod model;
@@ -61,6 +62,8 @@ enum Command {
     Replay(replay::Replay),
     /// Send a generated market to the ticks topic.
     Simulate(simulate::Simulate),
+    /// Write features and forward returns as Parquet, to train a model on.
+    Dataset(dataset::Dataset),
     /// Print the committed records of a topic.
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
@@ -82,6 +85,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(command) => command.run(&cli.settings),
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Simulate(command) => command.run(&cli.settings.load()?),
+        Command::Dataset(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Offsets(command) => command.run(&cli.settings.load()?),
         Command::Migrate(command) => command.run(&cli.settings.load()?),

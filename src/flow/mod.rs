@@ -19,4 +19,5 @@ pub mod symbol;
 pub mod tick;
 pub mod time;
 pub mod trade_ids;
+pub mod training_set;
 pub mod window;

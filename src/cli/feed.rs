@@ -165,8 +165,8 @@ impl Summary {
 /// The refusal, with both times and the remedy, or what Kafka refused.
 pub fn refuse_older(config: &Config, first: Micros) -> anyhow::Result<()> {
     let topic = Topics::new(&config.kafka.topic_prefix).ticks;
-    let held = held::newest_event(config, &topic).context("looking for what the topic already holds")?;
-    match held {
+    let held = held::look(config, &topic).context("looking for what the topic already holds")?;
+    match held.newest {
         Some((newest, partition)) if first < newest => bail!(
             "the first trade is of {}, but {topic} [{partition}] already holds {}: readers would call these trades late. \
              Send them to fresh topics (--set kafka.topic_prefix=NAME. and `tickcast topics apply`), or give --force",

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod dataset;
+pub mod demo;
 pub mod feed;
 pub mod migrate;
 pub mod model;
@@ -52,6 +53,8 @@ impl Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Watch a generated market become predictions and rows.
+    Demo(demo::Demo),
     /// Run roles of the service until SIGTERM.
     Run(run::Run),
     /// Look at model files.
@@ -80,6 +83,7 @@ enum Command {
 /// What the command could not do, with its causes; a [`ConfigError`] anywhere in the chain means exit code 2.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Demo(command) => command.run(cli.settings.load()?),
         Command::Run(command) => command.run(cli.settings.load()?),
         Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),

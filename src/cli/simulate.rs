@@ -6,10 +6,11 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::feed::{Feed, refuse_older, stop_on_signal};
-use super::pace::{Speed, now};
+use super::pace::Speed;
 use crate::config::Config;
 use crate::flow::market::{Market, MarketSpec, Regime};
 use crate::flow::time::{Interval, Micros};
+use crate::io::clock::now;
 use crate::wire::tick_row::TickRow;
 
 /// Send a generated market to the ticks topic.

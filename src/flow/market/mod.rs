@@ -73,9 +73,12 @@ impl Timed for MarketTick {
     }
 }
 
+/// How the names of generated symbols end: no exchange is called that.
+pub const VENUE: &str = ".TICKCAST";
+
 /// The name of symbol `number`, counted from 1.
 fn name(number: u32) -> Symbol {
-    Symbol::new(&format!("SIM-{number}.TICKCAST")).expect("letters, digits, a dash and a dot")
+    Symbol::new(&format!("SIM-{number}{VENUE}")).expect("letters, digits, a dash and a dot")
 }
 
 /// Independent streams for each symbol and use: `StdRng` is seeded through a hash, so close seeds are as good as far ones.

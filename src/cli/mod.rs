@@ -1,6 +1,8 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod dataset;
+pub mod demo;
 pub mod feed;
 pub mod migrate;
 pub mod model;
@@ -8,6 +10,7 @@ pub mod offsets;
 pub mod pace;
 pub mod replay;
 pub mod run;
+pub mod simulate;
 pub mod tail;
 pub mod topics;
 
@@ -50,6 +53,8 @@ impl Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Watch a generated market become predictions and rows.
+    Demo(demo::Demo),
     /// Run roles of the service until SIGTERM.
     Run(run::Run),
     /// Look at model files.
@@ -58,6 +63,10 @@ enum Command {
     Check(check::Check),
     /// Send recorded trades to the ticks topic, in time order.
     Replay(replay::Replay),
+    /// Send a generated market to the ticks topic.
+    Simulate(simulate::Simulate),
+    /// Write features and forward returns as Parquet, to train a model on.
+    Dataset(dataset::Dataset),
     /// Print the committed records of a topic.
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
@@ -74,10 +83,13 @@ enum Command {
 /// What the command could not do, with its causes; a [`ConfigError`] anywhere in the chain means exit code 2.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Demo(command) => command.run(cli.settings.load()?),
         Command::Run(command) => command.run(cli.settings.load()?),
         Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),
         Command::Replay(command) => command.run(&cli.settings.load()?),
+        Command::Simulate(command) => command.run(&cli.settings.load()?),
+        Command::Dataset(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Offsets(command) => command.run(&cli.settings.load()?),
         Command::Migrate(command) => command.run(&cli.settings.load()?),

@@ -42,7 +42,12 @@ fn throughput(bench: &Bench, title: &str, symbols: usize, per_bar: i64, ticks: i
     println!("  lane           {rate:>10.0} ticks/s, {:.0}% of it", 100.0 * rate / bare);
     println!(
         "  {} bars, {} predictions, {} scored; closing cycles took {:.2} s, commits {:.2} s of {:.2} s",
-        lane.bars, lane.predictions, lane.scored, lane.cycle_seconds, lane.commit_seconds, lane.elapsed.as_secs_f64()
+        lane.bars,
+        lane.predictions,
+        lane.scored,
+        lane.cycle_seconds,
+        lane.commit_seconds,
+        lane.elapsed.as_secs_f64()
     );
 }
 
@@ -60,7 +65,12 @@ fn mix(bench: &Bench) {
     println!("  lane           {rate:>10.0} ticks/s, {:.0}% of it", 100.0 * rate / bare);
     println!(
         "  {} bars, {} predictions, {} scored; closing cycles took {:.2} s, commits {:.2} s of {:.2} s",
-        lane.bars, lane.predictions, lane.scored, lane.cycle_seconds, lane.commit_seconds, lane.elapsed.as_secs_f64()
+        lane.bars,
+        lane.predictions,
+        lane.scored,
+        lane.cycle_seconds,
+        lane.commit_seconds,
+        lane.elapsed.as_secs_f64()
     );
 }
 

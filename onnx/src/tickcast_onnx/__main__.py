@@ -100,6 +100,7 @@ def main(words=None) -> int:
         dead_band=how.dead_band_bps,
         parameters=sum(p.numel() for p in network.parameters()),
         rows_train=len(parts.train),
+        rows_validation=len(parts.validation),
         start=card.day(about.training_from),
         end=card.day(about.training_to),
         parity=worst,

@@ -65,6 +65,14 @@ def main(words=None) -> int:
     if options.fresh:
         fresh = tables.read(options.fresh, how.horizons)
         acceptance["fresh"] = scored(network, fresh, tables.ends(fresh, shape.sequence), how, rules)
+    missed = [part for part in (acceptance, acceptance.get("fresh")) if part and card.shortfall(part["horizons"]) > ACCEPTED]
+    for part in missed:
+        points = card.shortfall(part["horizons"])
+        print(
+            f"refused: {points:.2f} points below the optimum one bar ahead, {ACCEPTED:g} are accepted; nothing was written", file=sys.stderr
+        )
+    if missed:
+        return 1
     learnt = np.concatenate((parts.train, parts.validation))
     about = artefact.About(
         name=options.name,
@@ -79,7 +87,6 @@ def main(words=None) -> int:
         training_to=int(table.close_time[learnt].max()),
         acceptance=acceptance,
     )
-    missed = [part for part in (acceptance, acceptance.get("fresh")) if part and card.shortfall(part["horizons"]) > ACCEPTED]
     unseen = learn.Windows(table, shape.sequence, how.dead_band_bps).batch(parts.test[:: max(1, len(parts.test) // 256)])
     worst = artefact.write(network, options.output, about, unseen)
     seeds = options.seeds.split(",")
@@ -100,6 +107,7 @@ def main(words=None) -> int:
         dead_band=how.dead_band_bps,
         parameters=sum(p.numel() for p in network.parameters()),
         rows_train=len(parts.train),
+        rows_validation=len(parts.validation),
         start=card.day(about.training_from),
         end=card.day(about.training_to),
         parity=worst,
@@ -114,12 +122,7 @@ def main(words=None) -> int:
     )
     options.output.with_suffix(".md").write_text(page)
     print(page)
-    for part in missed:
-        print(
-            f"refused: {card.shortfall(part['horizons']):.2f} points below the optimum one bar ahead, {ACCEPTED:g} are accepted",
-            file=sys.stderr,
-        )
-    return 1 if missed else 0
+    return 0
 
 
 if __name__ == "__main__":

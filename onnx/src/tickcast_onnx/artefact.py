@@ -5,6 +5,7 @@ The keys and encodings of the metadata are the contract with tickcast's loader (
 
 import base64
 import json
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ class About:
 def export(network, path) -> None:
     """Writes the network alone. The example batch is 2: with 1 the exporter would fix the batch and say nothing."""
     shape = network.shape
+    # It warns of torchvision, which nothing here needs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     example = torch.zeros(2, shape.sequence, shape.features)
     program = torch.onnx.export(
         network.eval(),

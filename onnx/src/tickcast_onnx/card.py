@@ -15,7 +15,7 @@ model there.
 | input | `features` f32 [batch, {sequence}, {count}], raw: the scaler (clip at {clip:g} deviations) is inside |
 | output | `probabilities` f32 [batch, {outputs}, 3] = down, flat, up |
 | bar interval, horizons, dead band | {bar_interval}; {horizons} bars; {dead_band:g} bps |
-| trained on | {rows_train:,} windows, {start} to {end} of the market's own time (training and validation) |
+| data | {rows_train:,} windows to train, {rows_validation:,} to validate, {start} to {end} of the market's own time |
 | ONNX Runtime against PyTorch | largest difference {parity:.1e} |
 
 ## How right it is

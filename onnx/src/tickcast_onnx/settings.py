@@ -37,7 +37,7 @@ class Training:
     validation_share: float = 0.15
     embargo: int | None = None
     """Bars left out before validation and test; by default all that an input looks back on (window + sequence - 1)."""
-    epochs: int = 6
+    epochs: int = 3
     patience: int = 2
     batch: int = 512
     learning_rate: float = 1e-3
@@ -45,7 +45,7 @@ class Training:
     averaging: float = 0.998
     """Decay of the running average of the weights: it is the average that is validated and exported."""
     seed: int = 7
-    threads: int = 2
+    threads: int = 1
 
     def embargo_bars(self, shape: Shape) -> int:
         """Bars that are left out between one part's last row and the next part's first."""

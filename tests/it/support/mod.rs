@@ -1,6 +1,7 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
 pub mod store;
+pub mod tool;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

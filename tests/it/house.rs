@@ -50,7 +50,18 @@ fn nobody_imports_upward() {
 
 #[test]
 fn the_core_is_pure() {
-    let impure = ["async ", "SystemTime", "Instant", "std::env", "std::fs", "std::net", "thread::", "rdkafka", "tokio", "println!"];
+    let impure = [
+        "async ",
+        "SystemTime",
+        "Instant",
+        "std::env",
+        "std::fs",
+        "std::net",
+        "thread::",
+        "rdkafka",
+        "tokio",
+        "println!",
+    ];
     for (path, text) in sources() {
         if !["flow", "machine"].contains(&layer(&path).as_str()) {
             continue;

@@ -2,6 +2,7 @@
 
 pub mod postgres;
 pub mod store;
+pub mod tool;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as Rdkafka;
 use rdkafka::message::Message;
@@ -17,6 +18,9 @@ const SLICE: Duration = Duration::from_millis(100);
 /// A reader of committed records, assigned by hand.
 pub struct History {
     consumer: BaseConsumer,
+    /// Asks for offsets only. A reader of committed records is told the last stable offset for the end, and that may lie
+    /// before a committed record while somebody's transaction is open.
+    log: BaseConsumer,
     topic: String,
 }
 
@@ -28,16 +32,20 @@ impl History {
     pub fn open(config: &Kafka, topic: &str) -> Result<Self, KafkaError> {
         // The group is only a name: nothing is joined or committed by a consumer that assigns itself.
         let settings = client::consumer(config, &format!("{}.history", config.group));
-        let consumer = settings.create().map_err(KafkaError::call(format!("making a reader of {topic}")))?;
-        Ok(Self { consumer, topic: topic.to_owned() })
+        let mut all = settings.clone();
+        all.set("isolation.level", "read_uncommitted");
+        let reader = |settings: ClientConfig| -> Result<BaseConsumer, KafkaError> {
+            settings.create().map_err(KafkaError::call(format!("making a reader of {topic}")))
+        };
+        Ok(Self { consumer: reader(settings)?, log: reader(all)?, topic: topic.to_owned() })
     }
 
-    /// First and next offset of a partition.
+    /// First and next offset of a partition's log, open transactions included.
     ///
     /// # Errors
     /// When Kafka does not answer.
     pub fn bounds(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
-        self.consumer
+        self.log
             .fetch_watermarks(&self.topic, partition, TIMEOUT)
             .map_err(KafkaError::call(format!("asking for the offsets of {}/{partition}", self.topic)))
     }

@@ -55,25 +55,27 @@ impl History {
     /// It does not finish before the record at `end - 1` was passed: commit markers reach partitions one by one, and reading
     /// only to the last stable offset would lose records in silence. `keep_going` is asked now and then.
     ///
+    /// `false` when `keep_going` said no.
+    ///
     /// # Errors
-    /// When `each` or Kafka fails, or `keep_going` says no.
+    /// When `each` or Kafka fails.
     pub fn read<E: From<KafkaError>>(
         &self,
         ranges: &HashMap<i32, (i64, i64)>,
         mut each: impl FnMut(i32, i64, Option<&[u8]>) -> Result<(), E>,
         mut keep_going: impl FnMut() -> bool,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         let mut open: HashMap<i32, i64> =
             ranges.iter().filter(|(_, (begin, end))| begin < end).map(|(&p, &(_, end))| (p, end)).collect();
         if open.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let starts = ranges.iter().filter(|(p, _)| open.contains_key(p)).map(|(&p, &(begin, _))| (p, begin));
         self.assign(starts)?;
         let mut told = Instant::now();
         while !open.is_empty() {
             if !keep_going() {
-                return Err(KafkaError::State(format!("reading {} was interrupted", self.topic)).into());
+                return Ok(false);
             }
             match self.consumer.poll(SLICE) {
                 Some(Ok(message)) => {
@@ -98,7 +100,7 @@ impl History {
             }
         }
         self.consumer.unassign().map_err(KafkaError::call(format!("leaving {}", self.topic)))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a partition holds a committed record.

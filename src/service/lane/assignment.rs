@@ -140,6 +140,10 @@ impl Lane {
         let (mut starts, mut resumed) = (HashMap::new(), Vec::new());
         for &number in numbers {
             let element = committed.find_partition(ticks, number);
+            if let Some(element) = &element {
+                // An offset that could not be had is not the lack of one.
+                element.error().map_err(KafkaError::call(format!("reading the committed offset of {ticks}/{number}")))?;
+            }
             let offset = element.as_ref().and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0);
             let committed = offset.map(|offset| {
                 let metadata = element.as_ref().map(|element| element.metadata().to_owned()).unwrap_or_default();

@@ -10,3 +10,5 @@ mod store;
 mod store_outages;
 mod support;
 mod tail;
+
+mod kills;

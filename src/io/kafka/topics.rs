@@ -1,6 +1,6 @@
 //! The topics: their names, how they must be made, and whether they are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -41,6 +41,8 @@ impl Topics {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait before looking again whether new topics are known.
+const SETTLE: Duration = Duration::from_millis(100);
 /// A month, in milliseconds: how long bars are kept, which is far longer than a window of any usual interval.
 const MONTH_MS: &str = "2592000000";
 /// A week, in milliseconds.
@@ -87,8 +89,19 @@ pub async fn apply(config: &Kafka, partitions: i32, replication: i32) -> Result<
             }
         }
     }
-    let problems = check(config, Some(partitions)).await?;
-    if problems.is_empty() { Ok(applied) } else { Err(KafkaError::State(problems.join("; "))) }
+    // A broker answers for a topic that was just made only when the controller's word has reached it.
+    let created = applied.iter().any(|(_, applied)| *applied == Applied::Created);
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let problems = check(config, Some(partitions)).await?;
+        if problems.is_empty() {
+            return Ok(applied);
+        }
+        if !created || Instant::now() > deadline {
+            return Err(KafkaError::State(problems.join("; ")));
+        }
+        tokio::time::sleep(SETTLE).await;
+    }
 }
 
 /// Everything about the topics that would keep a role from running, in words; empty when all is well.

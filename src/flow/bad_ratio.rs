@@ -16,7 +16,9 @@ pub struct BadRatio {
 impl BadRatio {
     /// Whether one more bad record would be more than `max_ratio` of a block.
     pub fn is_spent(&self, max_ratio: f64) -> bool {
-        f64::from(self.bad + 1) > max_ratio * f64::from(BLOCK)
+        // A full block is behind us: the next record begins a new one.
+        let bad = if self.seen >= BLOCK { 0 } else { self.bad };
+        f64::from(bad + 1) > max_ratio * f64::from(BLOCK)
     }
 
     /// Counts a record.
@@ -42,9 +44,12 @@ mod tests {
         }
         assert!(ratio.is_spent(0.95));
         assert!(!ratio.is_spent(1.0));
-        for _ in 0..501 {
+        for _ in 0..500 {
+            assert!(ratio.is_spent(0.95));
             ratio.observe(false);
         }
+        assert!(!ratio.is_spent(0.95) && ratio.is_spent(0.0));
+        ratio.observe(false);
         assert_eq!(ratio, BadRatio { seen: 1, bad: 0 });
     }
 }

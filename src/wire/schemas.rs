@@ -107,7 +107,8 @@ fn what_a_tick_must_have_is_what_the_decoder_asks_for() {
         for field in names(&record) {
             let mut without = record.clone();
             without.as_object_mut().unwrap().remove(&field);
-            let decoded = super::tick::decode(Some(without.to_string().as_bytes()), 1_000);
+            let json = without.to_string();
+            let decoded = super::tick::decode(Some(json.as_bytes()), 1_000);
             let required = names(&schema["required"]).contains(&field);
             assert_eq!(decoded.is_err(), required, "{json} without {field}");
         }

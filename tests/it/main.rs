@@ -1,14 +1,19 @@
-//! Everything that runs on real parts: Kafka, PostgreSQL, pgbouncer. Where a part is absent its tests say SKIPPED and pass:
-//! `deploy/stack up` starts the parts and writes the variables that point at them.
+//! Everything that runs on real parts: Kafka, PostgreSQL, pgbouncer, the program itself. Where a part is absent its tests say
+//! SKIPPED and pass: `deploy/stack up` starts the parts and writes the variables that point at them.
 
+mod bad_topic;
 mod demo;
+mod event_time;
 mod house;
 mod indicators;
 mod kafka;
+mod kills;
+mod poison;
+mod refused_offsets;
 mod replay;
+mod replay_of_six;
 mod store;
 mod store_outages;
 mod support;
 mod tail;
-
-mod kills;
+mod xrpeth;

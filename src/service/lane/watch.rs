@@ -1,6 +1,6 @@
 //! The lane's own look at itself, once a second: signs of life, lag, a watchdog per partition.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Lane;
 use rdkafka::consumer::Consumer as _;

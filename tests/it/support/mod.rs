@@ -1,6 +1,9 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
+pub mod direct;
 pub mod postgres;
+pub mod raw;
+pub mod stage;
 pub mod store;
 pub mod tool;
 

@@ -1,6 +1,6 @@
 //! The topics: their names, how they must be made, and whether they are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -87,7 +87,16 @@ pub async fn apply(config: &Kafka, partitions: i32, replication: i32) -> Result<
             }
         }
     }
-    let problems = check(config, Some(partitions)).await?;
+    // A topic that was made just now is not known to every broker at once.
+    let patience = Instant::now() + Duration::from_secs(10);
+    let made = applied.iter().any(|(_, applied)| *applied == Applied::Created);
+    let problems = loop {
+        let problems = check(config, Some(partitions)).await?;
+        if problems.is_empty() || !made || Instant::now() >= patience {
+            break problems;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     if problems.is_empty() { Ok(applied) } else { Err(KafkaError::State(problems.join("; "))) }
 }
 

@@ -3,9 +3,7 @@
 import argparse
 import hashlib
 import sys
-import time
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +54,7 @@ def scored(network, table, rows, how, rules):
 
 def main(words=None) -> int:
     """Trains, accepts or refuses, writes. Exit code 1 where the model misses its acceptance."""
-    options, started = arguments(words), time.monotonic()
+    options = arguments(words)
     shape, how = chosen(Shape, options), chosen(Training, options)
     table = tables.read(options.data, how.horizons)
     network, parts = learn.train(table, shape, how, say=lambda line: print(line, file=sys.stderr, flush=True))
@@ -117,8 +115,6 @@ def main(words=None) -> int:
         embargo=how.embargo_bars(shape),
         seed_train=seeds[0],
         seed_fresh=seeds[-1],
-        made=datetime.now(UTC).strftime("%Y-%m-%d"),
-        seconds=time.monotonic() - started,
     )
     options.output.with_suffix(".md").write_text(page)
     print(page)

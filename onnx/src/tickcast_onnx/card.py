@@ -39,7 +39,7 @@ that was first named for R = +1 is near what the rule gives ten to fifteen bars 
 
 runs `tickcast dataset` twice (seed {seed_train} to train, seed {seed_fresh} for the fresh market) and trains on the CPU; what it does
 is in `onnx/train`. Seeds are fixed: the same machine and lock file give the same weights, another kind of processor may round differently.
-Trained {made} in {seconds:.0f} s.
+It takes about a minute of one core.
 """
 
 COLUMNS = ("horizon", "rows", "cohorts", "hit", "margin", "optimum", "log-loss", "Brier", "majority", "persistence", "reversal")

@@ -84,15 +84,19 @@ impl Scorer for Indifferent {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::flow::market::{Market, MarketSpec, Regime};
-    use crate::flow::time::SECOND;
+    use std::sync::{Arc, Mutex};
 
-    #[test]
-    fn a_generated_market_gives_its_bars() {
-        let interval = "10s".parse().unwrap();
-        let rules = Rules {
-            interval,
+    use super::*;
+    use crate::flow::features::FeatureSet;
+    use crate::flow::market::{Market, MarketSpec, MarketTick, Regime};
+    use crate::flow::time::SECOND;
+    use crate::flow::training_set;
+
+    const START: Micros = 1_700_000_000 * SECOND;
+
+    fn rules() -> Rules {
+        Rules {
+            interval: "10s".parse().unwrap(),
             lateness: SECOND,
             max_fill: 60,
             future_skew: SECOND,
@@ -101,21 +105,80 @@ mod tests {
             max_staleness: None,
             min_confidence: 0.0,
             max_model_age: None,
-        };
-        let start = 1_700_000_000 * SECOND;
-        let regime = Regime::default();
-        let spec = MarketSpec { symbols: 2, interval, start, bars: Some(30), seed: 1, ticks_per_bar: 4.0, regime };
-        let (mut maker, mut bars) = (BarMaker::new(rules).unwrap(), Vec::new());
-        let ticks: Vec<_> = Market::new(&spec).collect();
-        for tick in &ticks {
+        }
+    }
+
+    fn ticks(symbols: u32, bars: u64) -> Vec<MarketTick> {
+        let (interval, regime) = (rules().interval, Regime::default());
+        let spec =
+            MarketSpec { symbols, interval, start: START, bars: Some(bars), seed: 1, ticks_per_bar: 4.0, regime };
+        Market::new(&spec).collect()
+    }
+
+    fn bars(ticks: &[MarketTick], end: Micros) -> Vec<Bar> {
+        let (mut maker, mut bars) = (BarMaker::new(rules()).unwrap(), Vec::new());
+        for tick in ticks {
             let verdict = maker.apply(&Record::Trade(tick.trade()), tick.event_time, |bar| bars.push(bar));
             assert_eq!(verdict, Verdict::Used);
         }
-        let end = start + 300 * SECOND;
         maker.apply(&Record::Watermark(end), end, |bar| bars.push(bar));
+        bars
+    }
+
+    #[test]
+    fn a_generated_market_gives_its_bars() {
+        let (ticks, end) = (ticks(2, 30), START + 300 * SECOND);
+        let bars = bars(&ticks, end);
         assert_eq!(bars.len(), 60);
         assert_eq!(bars.iter().map(|bar| bar.trades).sum::<u64>(), ticks.len() as u64);
         assert_eq!(bars.iter().filter(|bar| !bar.complete).count(), 2, "the first bar of each symbol");
         assert_eq!(bars.last().unwrap().close_time, end);
+    }
+
+    /// Writes down what it is asked about.
+    struct Recording {
+        quiet: Indifferent,
+        asked: Arc<Mutex<Vec<Vec<f32>>>>,
+    }
+
+    impl Scorer for Recording {
+        fn spec(&self) -> &ModelSpec {
+            self.quiet.spec()
+        }
+        fn input(&mut self, rows: usize) -> &mut [f32] {
+            let width = 3;
+            self.quiet.input.resize(rows * width, 0.0);
+            &mut self.quiet.input
+        }
+        fn run(&mut self, rows: usize) -> Result<&[f32], ScoreError> {
+            self.asked.lock().unwrap().push(self.quiet.input.clone());
+            self.quiet.run(rows)
+        }
+    }
+
+    #[test]
+    fn what_is_trained_on_is_what_a_live_cycle_scores() {
+        let sql = r#"SELECT ema(close, 12) AS a, rsi(close, 14) AS b, last(volume) AS c FROM "window""#;
+        let (ticks, end) = (ticks(1, 200), START + 2_000 * SECOND);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let mut quiet = Indifferent::new();
+        (quiet.spec.features, quiet.spec.window) = (sql.to_owned(), 32);
+        let mut champion = Champion::new(Box::new(Recording { quiet, asked: Arc::clone(&asked) })).unwrap();
+        let (mut live, mut cycle) = (Forecaster::new(rules(), &champion), Cycle::default());
+        let mark = Record::Watermark(end);
+        let records = ticks.iter().map(|tick| (Record::Trade(tick.trade()), tick.event_time)).chain([(mark, end)]);
+        for (offset, (record, kafka_time)) in (0..).zip(records) {
+            live.apply(Position { offset, kafka_time }, &record);
+            while let Some(end) = live.next_cycle() {
+                live.close(end, &mut champion, &mut cycle);
+            }
+        }
+        let features = FeatureSet::plan(sql).unwrap();
+        let rows = training_set::rows(&bars(&ticks, end), 32, &[1], &features).unwrap();
+        // The first bar is incomplete, so windows are whole from the 33rd on.
+        assert_eq!(rows.close.len(), 200 - 32);
+        let trained: Vec<Vec<f32>> =
+            (0..rows.close.len()).map(|row| rows.features.iter().map(|column| column[row]).collect()).collect();
+        assert_eq!(*asked.lock().unwrap(), trained);
     }
 }

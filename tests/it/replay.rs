@@ -16,15 +16,15 @@ struct Files(tempfile::TempDir);
 
 impl Files {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir().expect("a folder"))
     }
 
     fn add(&self, name: &str, rows: &[String]) -> String {
         let path: PathBuf = self.0.path().join(name);
-        let mut file = std::fs::File::create(&path).unwrap();
-        writeln!(file, "ts_us,symbol,price,size,side,trade_id,recv_ts_us").unwrap();
-        rows.iter().for_each(|row| writeln!(file, "{row}").unwrap());
-        path.to_str().unwrap().to_owned()
+        let mut file = std::fs::File::create(&path).expect("a file");
+        writeln!(file, "ts_us,symbol,price,size,side,trade_id,recv_ts_us").expect("a header");
+        rows.iter().for_each(|row| writeln!(file, "{row}").expect("a row"));
+        path.to_str().expect("UTF-8").to_owned()
     }
 }
 
@@ -35,10 +35,10 @@ fn row(second: i64, id: u32) -> String {
 /// Kafka's own default hash of keys, as the Java client has it.
 fn murmur2(key: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
-    let mut hash = 0x9747_b28c ^ u32::try_from(key.len()).unwrap();
+    let mut hash = 0x9747_b28c ^ u32::try_from(key.len()).expect("a short key");
     let mut chunks = key.chunks_exact(4);
     for chunk in &mut chunks {
-        let mut k = u32::from_le_bytes(chunk.try_into().unwrap()).wrapping_mul(M);
+        let mut k = u32::from_le_bytes(chunk.try_into().expect("four bytes")).wrapping_mul(M);
         k ^= k >> 24;
         hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
     }

@@ -18,9 +18,9 @@ fn producer(tool: &Tool, transactional: bool) -> BaseProducer {
     if transactional {
         config.set("transactional.id", support::unique("tail")).set("transaction.timeout.ms", "60000");
     }
-    let producer: BaseProducer = config.create().unwrap();
+    let producer: BaseProducer = config.create().expect("a producer");
     if transactional {
-        producer.init_transactions(TIMEOUT).unwrap();
+        producer.init_transactions(TIMEOUT).expect("transactions");
     }
     producer
 }
@@ -28,13 +28,13 @@ fn producer(tool: &Tool, transactional: bool) -> BaseProducer {
 fn send(producer: &BaseProducer, topic: &str, values: &[&str]) {
     for value in values {
         let record = BaseRecord::<(), str>::to(topic).partition(0).payload(value);
-        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.send(record).map_err(|(error, _)| error).expect("room in the queue");
     }
-    producer.flush(TIMEOUT).unwrap();
+    producer.flush(TIMEOUT).expect("delivery");
 }
 
 fn values(records: &[Value]) -> Vec<&str> {
-    records.iter().map(|record| record["value"].as_str().unwrap()).collect()
+    records.iter().map(|record| record["value"].as_str().expect("text")).collect()
 }
 
 #[test]

@@ -53,7 +53,6 @@ impl Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch a generated market become predictions and rows.
     Demo(demo::Demo),
     /// Run roles of the service until SIGTERM.
     Run(run::Run),
@@ -61,13 +60,9 @@ enum Command {
     Model(model::Model),
     /// Print the effective settings, validate them and, with --connect, what they point at.
     Check(check::Check),
-    /// Send recorded trades to the ticks topic, in time order.
     Replay(replay::Replay),
-    /// Send a generated market to the ticks topic.
     Simulate(simulate::Simulate),
-    /// Write features and forward returns as Parquet, to train a model on.
     Dataset(dataset::Dataset),
-    /// Print the committed records of a topic.
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
     Offsets(offsets::Offsets),

@@ -1,17 +1,17 @@
 //! Trades into the ticks topic: what `replay`, `simulate` and `demo` share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::pace::{Pace, Speed};
 use crate::config::Config;
 use crate::flow::time::{EARLIEST, LATEST, Micros};
 use crate::io::kafka::feeder::Feeder;
+use crate::io::kafka::held;
 use crate::io::kafka::topics::Topics;
+use crate::service::health::Stop;
 use crate::wire::tick_row::TickRow;
 
 /// No wait is longer than this, so that an interruption is seen and deliveries are collected.
@@ -45,7 +45,7 @@ pub struct Feed<'a> {
     /// Whether trades wait until the wall clock has reached them.
     pub not_before_event: bool,
     /// Set from outside to end early.
-    pub stop: Arc<AtomicBool>,
+    pub stop: Stop,
 }
 
 impl Feed<'_> {
@@ -114,7 +114,7 @@ impl Feed<'_> {
     /// Waits until an event at `time` is due; `false` when it was interrupted.
     fn wait(&self, pace: &mut Pace, feeder: &Feeder, time: Micros) -> anyhow::Result<bool> {
         loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stop.requested() {
                 return Ok(false);
             }
             let wait = pace.wait(time);
@@ -128,6 +128,19 @@ impl Feed<'_> {
 }
 
 impl Summary {
+    /// Prints it to standard output.
+    ///
+    /// # Errors
+    /// When the feed was interrupted.
+    pub fn print(&self, json: bool) -> anyhow::Result<()> {
+        let text = if json { serde_json::to_string(self)? } else { self.text() };
+        println!("{text}");
+        if self.watermark.is_none() && self.ticks > 0 {
+            bail!("interrupted");
+        }
+        Ok(())
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let time = |time: Option<Micros>| time.map_or_else(|| "-".to_owned(), utc);
@@ -146,28 +159,38 @@ impl Summary {
     }
 }
 
+/// Refuses trades that begin at `first` where the topic already holds newer ones.
+///
+/// # Errors
+/// The refusal, with both times and the remedy, or what Kafka refused.
+pub fn refuse_older(config: &Config, first: Micros) -> anyhow::Result<()> {
+    let topic = Topics::new(&config.kafka.topic_prefix).ticks;
+    let held = held::look(config, &topic).context("looking for what the topic already holds")?;
+    match held.newest {
+        Some((newest, partition)) if first < newest => bail!(
+            "the first trade is of {}, but {topic} [{partition}] already holds {}: readers would call these trades late. \
+             Send them to fresh topics (--set kafka.topic_prefix=NAME. and `tickcast topics apply`), or give --force",
+            utc(first),
+            utc(newest)
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// A time as people read it, in UTC.
 pub fn utc(time: Micros) -> String {
     jiff::Timestamp::from_microsecond(time).map_or_else(|_| format!("{time} us"), |time| time.to_string())
 }
 
-/// A flag that the first Ctrl-C or SIGTERM raises; the second Ctrl-C ends the process.
-///
-/// # Errors
-/// When the handler cannot be installed.
-pub fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> anyhow::Result<Arc<AtomicBool>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let _guard = runtime.enter();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+/// A wish to stop that the first Ctrl-C or SIGTERM makes; a second Ctrl-C ends the process.
+pub fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Stop {
+    let stop = Stop::default();
+    let wish = stop.clone();
     runtime.spawn(async move {
-        loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
+        crate::service::run::stop_on_signal(wish).await;
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
         }
     });
-    Ok(stop)
+    stop
 }

@@ -1,6 +1,8 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod dataset;
+pub mod demo;
 pub mod feed;
 pub mod migrate;
 pub mod model;
@@ -8,6 +10,7 @@ pub mod offsets;
 pub mod pace;
 pub mod replay;
 pub mod run;
+pub mod simulate;
 pub mod tail;
 pub mod topics;
 
@@ -50,15 +53,16 @@ impl Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     /// Run roles of the service until SIGTERM.
     Run(run::Run),
     /// Look at model files.
     Model(model::Model),
     /// Print the effective settings, validate them and, with --connect, what they point at.
     Check(check::Check),
-    /// Send recorded trades to the ticks topic, in time order.
     Replay(replay::Replay),
-    /// Print the committed records of a topic.
+    Simulate(simulate::Simulate),
+    Dataset(dataset::Dataset),
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
     Offsets(offsets::Offsets),
@@ -74,10 +78,13 @@ enum Command {
 /// What the command could not do, with its causes; a [`ConfigError`] anywhere in the chain means exit code 2.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Demo(command) => command.run(cli.settings.load()?),
         Command::Run(command) => command.run(cli.settings.load()?),
         Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),
         Command::Replay(command) => command.run(&cli.settings.load()?),
+        Command::Simulate(command) => command.run(&cli.settings.load()?),
+        Command::Dataset(command) => command.run(&cli.settings.load()?),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Offsets(command) => command.run(&cli.settings.load()?),
         Command::Migrate(command) => command.run(&cli.settings.load()?),

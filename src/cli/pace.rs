@@ -1,9 +1,10 @@
 //! How fast recorded or generated time goes by.
 
 use std::str::FromStr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::flow::time::Micros;
+use crate::io::clock::now;
 
 /// `max`, or so many times as fast as it happened: `1x`, `20x`, `0.5x`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,12 +62,6 @@ impl Pace {
 
 fn micros(span: Micros) -> Duration {
     Duration::from_micros(u64::try_from(span).unwrap_or(0))
-}
-
-/// The wall clock.
-pub fn now() -> Micros {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros::try_from(elapsed.as_micros()).unwrap_or(Micros::MAX)
 }
 
 #[cfg(test)]

@@ -3,18 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::feed::{Feed, stop_on_signal, utc};
+use super::feed::{Feed, refuse_older, stop_on_signal};
 use super::pace::Speed;
 use crate::config::Config;
 use crate::flow::merge::Merge;
 use crate::flow::symbol::Symbol;
-use crate::flow::time::Micros;
-use crate::io::kafka::held;
-use crate::io::kafka::topics::Topics;
 use crate::io::ticks_csv::TickFile;
 
 /// Send recorded trades to the ticks topic, in time order.
@@ -86,35 +83,13 @@ impl Replay {
         let progress = ProgressBar::new(total).with_style(ProgressStyle::with_template(
             "{spinner} {bytes}/{total_bytes} {wide_bar} {msg} {elapsed_precise} (left {eta})",
         )?);
-        let feed = Feed { config, speed: self.speed, not_before_event: false, stop: stop_on_signal(&runtime)? };
+        let feed = Feed { config, speed: self.speed, not_before_event: false, stop: stop_on_signal(&runtime) };
         let summary = feed.run(rows, |ticks| {
             progress.set_position(positions.iter().map(|p| p.read()).sum());
             progress.set_message(format!("{ticks} trades"));
         })?;
         progress.finish_and_clear();
-        if self.json {
-            println!("{}", serde_json::to_string(&summary)?)
-        } else {
-            println!("{}", summary.text())
-        }
-        if summary.watermark.is_none() {
-            bail!("interrupted");
-        }
-        Ok(())
-    }
-}
-
-fn refuse_older(config: &Config, first: Micros) -> anyhow::Result<()> {
-    let topic = Topics::new(&config.kafka.topic_prefix).ticks;
-    let held = held::newest_event(config, &topic).context("looking for what the topic already holds")?;
-    match held {
-        Some((newest, partition)) if first < newest => bail!(
-            "the files begin at {}, but {topic} [{partition}] already holds {}: readers would call these trades late. \
-             Replay into fresh topics (--set kafka.topic_prefix=NAME. and `tickcast topics apply`), or give --force",
-            utc(first),
-            utc(newest)
-        ),
-        _ => Ok(()),
+        summary.print(self.json)
     }
 }
 

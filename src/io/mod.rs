@@ -6,3 +6,4 @@ pub mod inference;
 pub mod kafka;
 pub mod postgres;
 pub mod ticks_csv;
+pub mod training_parquet;

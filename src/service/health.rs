@@ -15,11 +15,6 @@ impl Stop {
         self.0.store(true, Ordering::Release);
     }
 
-    /// The flag itself, for code that takes one.
-    pub fn flag(&self) -> &AtomicBool {
-        &self.0
-    }
-
     /// Whether somebody asked.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Acquire)

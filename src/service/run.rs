@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::health::{Health, HealthPart, Stop};
+use super::health::{Health, Stop};
 use super::{forecast, store};
 use crate::api;
 use crate::config::Config;
-use crate::telemetry::metrics::{Metrics, TopicLabel};
+use crate::telemetry::metrics::Metrics;
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -25,16 +25,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The running roles of one process.
 pub struct Running {
     threads: Vec<JoinHandle<anyhow::Result<()>>>,
-    store: Option<StoreWatch>,
     stop: Stop,
-}
-
-/// What the store tells of itself, carried to health and metrics.
-struct StoreWatch {
-    status: Arc<store::Status>,
-    told: store::Snapshot,
-    health: HealthPart,
-    metrics: Arc<Metrics>,
 }
 
 impl Running {
@@ -49,11 +40,11 @@ impl Running {
         health: &Health,
         stop: &Stop,
     ) -> anyhow::Result<Self> {
-        let mut running = Self { threads: Vec::new(), store: None, stop: stop.clone() };
+        let mut running = Self { threads: Vec::new(), stop: stop.clone() };
         for role in roles {
             let started = match role {
                 Role::Forecast => forecast::start(config, metrics, health, stop),
-                Role::Store => running.start_store(config, metrics, health),
+                Role::Store => store::start(config, metrics, health, stop),
             };
             match started {
                 Ok(threads) => running.threads.extend(threads),
@@ -66,37 +57,13 @@ impl Running {
         Ok(running)
     }
 
-    fn start_store(
-        &mut self,
-        config: &Arc<Config>,
-        metrics: &Arc<Metrics>,
-        health: &Health,
-    ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
-        let status = Arc::new(store::Status::default());
-        self.store = Some(StoreWatch {
-            status: Arc::clone(&status),
-            told: store::Snapshot::default(),
-            // The watch beats for it: a store that waits for PostgreSQL is alive.
-            health: health.part("store", Duration::from_secs(30)),
-            metrics: Arc::clone(metrics),
-        });
-        let (config, stop) = (Arc::clone(config), self.stop.clone());
-        let thread = std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || store::run(&config, stop.flag(), &status))?;
-        Ok(vec![thread])
-    }
-
-    /// Whether a stop was asked for or a role has failed. Also carries what the roles tell to health and metrics.
-    pub fn over(&mut self) -> bool {
-        if let Some(watch) = &mut self.store {
-            watch.tell();
-        }
+    /// Whether a stop was asked for or a role has failed.
+    pub fn over(&self) -> bool {
         self.stop.requested() || self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Waits until a stop is asked for or a role fails.
-    pub fn wait(&mut self) {
+    pub fn wait(&self) {
         while !self.over() {
             std::thread::sleep(LOOK);
         }
@@ -121,28 +88,6 @@ impl Running {
     }
 }
 
-impl StoreWatch {
-    fn tell(&mut self) {
-        let now = self.status.snapshot();
-        self.health.beat();
-        match (&now.problem, now.assigned) {
-            (Some(problem), _) => self.health.waits_for(problem.clone()),
-            (None, false) => self.health.waits_for("an assignment"),
-            (None, true) => self.health.ready(),
-        }
-        let (metrics, before) = (&self.metrics, &self.told);
-        let rows = |topic: &str, more: u64| {
-            metrics.rows_stored.get_or_create(&TopicLabel { topic: topic.to_owned() }).inc_by(more);
-        };
-        rows("bars", now.bars - before.bars);
-        rows("predictions", now.predictions - before.predictions);
-        rows("deadletter", now.dead_letters - before.dead_letters);
-        metrics.store_skipped.inc_by(now.bad_records - before.bad_records);
-        metrics.store_retries.inc_by(now.retries - before.retries);
-        self.told = now;
-    }
-}
-
 /// Runs `roles` until SIGTERM, SIGINT or a failure.
 ///
 /// # Errors
@@ -156,7 +101,7 @@ pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
         let server = runtime.block_on(api::serve(&config.http.listen, Arc::clone(&metrics), health.clone()))?;
         runtime.spawn(server);
     }
-    let mut running = Running::start(&config, roles, &metrics, &health, &stop)?;
+    let running = Running::start(&config, roles, &metrics, &health, &stop)?;
     running.wait();
     let result = running.finish();
     runtime.shutdown_timeout(Duration::from_secs(1));

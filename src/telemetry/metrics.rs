@@ -74,6 +74,8 @@ pub struct Metrics {
     pub store_skipped: Counter,
     /// Failed attempts to write to PostgreSQL.
     pub store_retries: Counter,
+    /// Batches of the store by result: stored, conflict (another process had stored them).
+    pub store_batches: Family<ResultLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -98,6 +100,7 @@ impl Default for Metrics {
             rows_stored: Family::default(),
             store_skipped: Counter::default(),
             store_retries: Counter::default(),
+            store_batches: Family::default(),
         };
         metrics.register();
         metrics
@@ -123,6 +126,7 @@ impl Metrics {
         r.register_with_unit("restore", "A restore", Unit::Seconds, self.restore_seconds.clone());
         r.register("rows_stored", "Rows written to PostgreSQL", self.rows_stored.clone());
         r.register("store_skipped", "Records that could not be stored", self.store_skipped.clone());
+        r.register("store_batches", "Batches of the store by result", self.store_batches.clone());
         r.register("store_retries", "Failed attempts to write to PostgreSQL", self.store_retries.clone());
     }
 

@@ -5,6 +5,8 @@
 pub mod bar;
 pub mod model;
 pub mod prediction;
+#[cfg(test)]
+mod schemas;
 pub mod tick;
 pub mod tick_row;
 

@@ -62,10 +62,15 @@ def series(name, rng):
     return [np.array([float(f"{v:.9g}") for v in c]) for c in columns]
 
 
-def expected(o, h, l, c, v, vwap, buy, sell):
+def expected(o, h, low, c, v, vwap, buy, sell):
     """The value of each call on these bars."""
-    last = lambda a: float(a[-1])
-    flat = lambda n: bool(h[-n:].max() == l[-n:].min())
+
+    def last(a):
+        return float(a[-1])
+
+    def flat(n):
+        return bool(h[-n:].max() == low[-n:].min())
+
     values = {}
 
     def put(call, value, neutral=None):
@@ -76,20 +81,20 @@ def expected(o, h, l, c, v, vwap, buy, sell):
         put(f"ema(close, {n})", last(talib.EMA(c, n)))
         put(f"wma(close, {n})", last(talib.WMA(c, n)))
         put(f"sum(volume, {n})", last(talib.SUM(v, n)))
-        put(f"min(low, {n})", last(talib.MIN(l, n)))
+        put(f"min(low, {n})", last(talib.MIN(low, n)))
         put(f"max(high, {n})", last(talib.MAX(h, n)))
         put(f"rsi(close, {n})", last(talib.RSI(c, n)), 50 if np.all(np.diff(c) == 0) else None)
         put(f"roc(close, {n})", last(talib.ROC(c, n)))
-        put(f"atr(high, low, close, {n})", last(talib.ATR(h, l, c, n)))
-        put(f"adx(high, low, close, {n})", last(talib.ADX(h, l, c, n)))
-        put(f"plus_di(high, low, close, {n})", last(talib.PLUS_DI(h, l, c, n)))
-        put(f"minus_di(high, low, close, {n})", last(talib.MINUS_DI(h, l, c, n)))
-        put(f"stoch_k(high, low, close, {n})", last(talib.STOCHF(h, l, c, n, 1)[0]), 50 if flat(n) else None)
-        put(f"willr(high, low, close, {n})", last(talib.WILLR(h, l, c, n)), -50 if flat(n) else None)
-        put(f"cci(high, low, close, {n})", last(talib.CCI(h, l, c, n)), 0 if flat(n) else None)
-        typical = (h + l + c) / 3
+        put(f"atr(high, low, close, {n})", last(talib.ATR(h, low, c, n)))
+        put(f"adx(high, low, close, {n})", last(talib.ADX(h, low, c, n)))
+        put(f"plus_di(high, low, close, {n})", last(talib.PLUS_DI(h, low, c, n)))
+        put(f"minus_di(high, low, close, {n})", last(talib.MINUS_DI(h, low, c, n)))
+        put(f"stoch_k(high, low, close, {n})", last(talib.STOCHF(h, low, c, n, 1)[0]), 50 if flat(n) else None)
+        put(f"willr(high, low, close, {n})", last(talib.WILLR(h, low, c, n)), -50 if flat(n) else None)
+        put(f"cci(high, low, close, {n})", last(talib.CCI(h, low, c, n)), 0 if flat(n) else None)
+        typical = (h + low + c) / 3
         still = np.all((np.diff(typical) == 0)[-n:] | (v[-n:] == 0))
-        put(f"mfi(high, low, close, volume, {n})", last(talib.MFI(h, l, c, v, n)), 50 if still else None)
+        put(f"mfi(high, low, close, volume, {n})", last(talib.MFI(h, low, c, v, n)), 50 if still else None)
         put(f"stddev(close, {n})", last(talib.STDDEV(c, n)), 0 if np.all(c[-n:] == c[-1]) else None)
         z = (c[-1] - talib.SMA(c, n)[-1]) / talib.STDDEV(c, n)[-1] if np.any(c[-n:] != c[-1]) else 0
         put(f"bb_z(close, {n})", z)
@@ -99,7 +104,7 @@ def expected(o, h, l, c, v, vwap, buy, sell):
         weights = v[-n:] if mean else np.ones(n)
         put(f"vwap_gap(close, vwap, volume, {n})", np.log(c[-1] / np.average(vwap[-n:], weights=weights)))
         put(f"realised_vol(close, {n})", np.sqrt(np.mean(np.diff(np.log(c))[-n:] ** 2)))
-        put(f"parkinson(high, low, {n})", np.sqrt(np.mean(np.log(h / l)[-n:] ** 2) / (4 * np.log(2))))
+        put(f"parkinson(high, low, {n})", np.sqrt(np.mean(np.log(h / low)[-n:] ** 2) / (4 * np.log(2))))
         both = buy[-n:].sum() + sell[-n:].sum()
         put(f"trade_imbalance(buy_volume, sell_volume, {n})", (buy[-n:].sum() - sell[-n:].sum()) / both if both else 0)
         put(f"lag(close, {n})", c[-1 - n])
@@ -120,7 +125,7 @@ def main():
         cases.append(
             {
                 "name": name,
-                "columns": {key: values.tolist() for key, values in zip(columns, bars)},
+                "columns": {key: values.tolist() for key, values in zip(columns, bars, strict=False)},
                 "expected": expected(*bars),
             }
         )

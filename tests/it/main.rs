@@ -4,15 +4,21 @@
 
 mod bad_topic;
 mod cli;
+mod demo;
 mod event_time;
 mod extremes;
+mod house;
 mod indicators;
 mod kafka;
+mod kills;
 mod models;
 mod poison;
 mod refused_offsets;
+mod replay;
 mod replay_of_six;
 mod store;
+mod store_outages;
 mod support;
+mod tail;
 mod twins;
 mod xrpeth;

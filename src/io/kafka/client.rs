@@ -39,6 +39,8 @@ pub fn consumer(config: &Kafka, group: &str) -> ClientConfig {
         .set("session.timeout.ms", config.session_timeout.get().as_millis().to_string())
         .set("heartbeat.interval.ms", (config.session_timeout.get().as_millis() / 4).to_string())
         .set("fetch.wait.max.ms", "50")
+        // A queue that is full (100,000 records by default) would stop fetching for a whole second.
+        .set("fetch.queue.backoff.ms", "5")
         .set("fetch.error.backoff.ms", "50");
     client
 }

@@ -32,10 +32,10 @@ pub struct Ends {
     pub high: i64,
     /// Last stable offset: committed readers see no further.
     pub stable: i64,
-    /// Next offset to fetch: everything before it was handed over, or is no record.
+    /// Next offset to fetch: every record before it was fetched, which is not yet to say handed over.
     pub fetched: i64,
-    /// Whether `fetched` is where it was in the report before.
-    pub steady: bool,
+    /// Whether everything fetched, of any partition, had been handed over at that moment.
+    pub drained: bool,
 }
 
 /// Collects what librdkafka tells between polls.
@@ -75,12 +75,12 @@ impl ClientContext for LaneContext {
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         let mut ends = self.ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for partition in topic.partitions.values().filter(|p| p.hi_offset >= 0) {
-            let before = ends.get(&partition.partition).map(|ends| ends.fetched);
             let told = Ends {
                 high: partition.hi_offset,
                 stable: partition.ls_offset,
                 fetched: partition.next_offset,
-                steady: before == Some(partition.next_offset),
+                // Partitions share one queue, and this is its length.
+                drained: partition.fetchq_cnt == 0,
             };
             ends.insert(partition.partition, told);
         }

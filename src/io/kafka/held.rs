@@ -1,5 +1,6 @@
 //! How far in event time a topic of ticks has come, as its last records say.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::message::Message as _;
@@ -15,30 +16,43 @@ use crate::wire::tick;
 /// records that are bad or late, a few before it.
 const LAST: i64 = 200;
 
-/// The largest event time among the last records of every partition of `topic`, and its partition; `None` when there is
-/// no good record.
+/// What the last records of a topic say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The largest event time, and the partition that holds it; none where there is no good record.
+    pub newest: Option<(Micros, i32)>,
+    /// Symbols of the trades.
+    pub symbols: BTreeSet<String>,
+}
+
+/// Looks at the last records of every partition of `topic`.
 ///
 /// # Errors
 /// When Kafka fails.
-pub fn newest_event(config: &Config, topic: &str) -> Result<Option<(Micros, i32)>, KafkaError> {
+pub fn look(config: &Config, topic: &str) -> Result<Held, KafkaError> {
     let mut reader = Reader::open(&config.kafka, topic, None, Start::Last(LAST), Stop::End)?;
     let skew = config.bars.max_future_skew.micros();
-    let mut newest = None;
+    let mut held = Held::default();
     loop {
         match reader.next(Duration::from_secs(1))? {
-            Event::Finished => return Ok(newest),
+            Event::Finished => return Ok(held),
             Event::Idle => {}
             Event::Record(message) => {
+                // What is ahead of its Kafka timestamp is dead-lettered: it moves nothing. Watermarks may lie an interval
+                // ahead, as the forecaster has it.
+                let now = message.timestamp().to_millis().map_or(Micros::MAX, |ms| ms.saturating_mul(1_000));
+                let ahead = |slack: Micros| now.saturating_add(skew).saturating_add(slack);
                 let time = match tick::decode(message.payload(), config.forecast.max_record_bytes) {
-                    Ok(Record::Watermark(time)) => time,
-                    // A trade from the future is dead-lettered: it moves nothing.
-                    Ok(Record::Trade(trade)) => match message.timestamp().to_millis() {
-                        Some(now) if trade.event_time > now * 1_000 + skew => continue,
-                        _ => trade.event_time,
-                    },
+                    Ok(Record::Watermark(time)) if time <= ahead(config.bars.interval.micros()) => time,
+                    Ok(Record::Trade(trade)) if trade.event_time <= ahead(0) => {
+                        if !held.symbols.contains(trade.symbol.as_ref()) {
+                            held.symbols.insert(trade.symbol.into_owned());
+                        }
+                        trade.event_time
+                    }
                     _ => continue,
                 };
-                newest = newest.max(Some((time, message.partition())));
+                held.newest = held.newest.max(Some((time, message.partition())));
             }
         }
     }

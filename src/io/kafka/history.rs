@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as Rdkafka;
 use rdkafka::message::Message;
@@ -17,6 +18,9 @@ const SLICE: Duration = Duration::from_millis(100);
 /// A reader of committed records, assigned by hand.
 pub struct History {
     consumer: BaseConsumer,
+    /// Asks for offsets only. A reader of committed records is told the last stable offset for the end, and that may lie
+    /// before a committed record while somebody's transaction is open.
+    log: BaseConsumer,
     topic: String,
 }
 
@@ -28,16 +32,20 @@ impl History {
     pub fn open(config: &Kafka, topic: &str) -> Result<Self, KafkaError> {
         // The group is only a name: nothing is joined or committed by a consumer that assigns itself.
         let settings = client::consumer(config, &format!("{}.history", config.group));
-        let consumer = settings.create().map_err(KafkaError::call(format!("making a reader of {topic}")))?;
-        Ok(Self { consumer, topic: topic.to_owned() })
+        let mut all = settings.clone();
+        all.set("isolation.level", "read_uncommitted");
+        let reader = |settings: ClientConfig| -> Result<BaseConsumer, KafkaError> {
+            settings.create().map_err(KafkaError::call(format!("making a reader of {topic}")))
+        };
+        Ok(Self { consumer: reader(settings)?, log: reader(all)?, topic: topic.to_owned() })
     }
 
-    /// First and next offset of a partition.
+    /// First and next offset of a partition's log, open transactions included.
     ///
     /// # Errors
     /// When Kafka does not answer.
     pub fn bounds(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
-        self.consumer
+        self.log
             .fetch_watermarks(&self.topic, partition, TIMEOUT)
             .map_err(KafkaError::call(format!("asking for the offsets of {}/{partition}", self.topic)))
     }
@@ -47,25 +55,27 @@ impl History {
     /// It does not finish before the record at `end - 1` was passed: commit markers reach partitions one by one, and reading
     /// only to the last stable offset would lose records in silence. `keep_going` is asked now and then.
     ///
+    /// `false` when `keep_going` said no.
+    ///
     /// # Errors
-    /// When `each` or Kafka fails, or `keep_going` says no.
+    /// When `each` or Kafka fails.
     pub fn read<E: From<KafkaError>>(
         &self,
         ranges: &HashMap<i32, (i64, i64)>,
         mut each: impl FnMut(i32, i64, Option<&[u8]>) -> Result<(), E>,
         mut keep_going: impl FnMut() -> bool,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         let mut open: HashMap<i32, i64> =
             ranges.iter().filter(|(_, (begin, end))| begin < end).map(|(&p, &(_, end))| (p, end)).collect();
         if open.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let starts = ranges.iter().filter(|(p, _)| open.contains_key(p)).map(|(&p, &(begin, _))| (p, begin));
         self.assign(starts)?;
         let mut told = Instant::now();
         while !open.is_empty() {
             if !keep_going() {
-                return Err(KafkaError::State(format!("reading {} was interrupted", self.topic)).into());
+                return Ok(false);
             }
             match self.consumer.poll(SLICE) {
                 Some(Ok(message)) => {
@@ -90,7 +100,7 @@ impl History {
             }
         }
         self.consumer.unassign().map_err(KafkaError::call(format!("leaving {}", self.topic)))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a partition holds a committed record.

@@ -41,8 +41,8 @@ impl Topics {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Between two looks at a topic that was just made.
-const SETTLING: Duration = Duration::from_millis(50);
+/// How long to wait before looking again whether new topics are known.
+const SETTLE: Duration = Duration::from_millis(100);
 /// A month, in milliseconds: how long bars are kept, which is far longer than a window of any usual interval.
 const MONTH_MS: &str = "2592000000";
 /// A week, in milliseconds.
@@ -89,24 +89,19 @@ pub async fn apply(config: &Kafka, partitions: i32, replication: i32) -> Result<
             }
         }
     }
-    settle(&admin, &applied, partitions).await?;
-    let problems = check(config, Some(partitions)).await?;
-    if problems.is_empty() { Ok(applied) } else { Err(KafkaError::State(problems.join("; "))) }
-}
-
-/// Waits until the broker that answers knows the topics that were just made: the controller is told first.
-async fn settle(
-    admin: &AdminClient<DefaultClientContext>,
-    applied: &[(String, Applied)],
-    partitions: i32,
-) -> Result<(), KafkaError> {
-    let begun = Instant::now();
-    for (name, _) in applied.iter().filter(|(_, applied)| *applied == Applied::Created) {
-        while partition_count(admin, name)? != partitions && begun.elapsed() < TIMEOUT {
-            tokio::time::sleep(SETTLING).await;
+    // A broker answers for a topic that was just made only when the controller's word has reached it.
+    let created = applied.iter().any(|(_, applied)| *applied == Applied::Created);
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let problems = check(config, Some(partitions)).await?;
+        if problems.is_empty() {
+            return Ok(applied);
         }
+        if !created || Instant::now() > deadline {
+            return Err(KafkaError::State(problems.join("; ")));
+        }
+        tokio::time::sleep(SETTLE).await;
     }
-    Ok(())
 }
 
 /// Everything about the topics that would keep a role from running, in words; empty when all is well.

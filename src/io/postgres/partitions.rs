@@ -83,14 +83,14 @@ pub async fn ensure(
     let transaction = client.transaction().await.map_err(call("making partitions"))?;
     for day in &missing {
         let name = partition_name(table.name, *day);
-        if exists(&transaction, &name).await.map_err(call("looking for a partition"))? {
+        if exists(&transaction, table.name, &name).await.map_err(call("looking for a partition"))? {
             continue;
         }
         transaction
             .query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
             .await
             .map_err(call("waiting to make a partition"))?;
-        if exists(&transaction, &name).await.map_err(call("looking for a partition"))? {
+        if exists(&transaction, table.name, &name).await.map_err(call("looking for a partition"))? {
             continue;
         }
         let (from, to) = (day * DAY, (day + 1) * DAY);
@@ -108,9 +108,17 @@ pub async fn ensure(
     Ok(())
 }
 
-async fn exists(client: &impl GenericClient, name: &str) -> Result<bool, tokio_postgres::Error> {
-    let rows = client.query_typed("SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)]).await?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+/// Whether `table` has the partition. Asks the catalogue's tables, which shows what others have committed; `to_regclass` may
+/// remember within a transaction that there was nothing.
+async fn exists(client: &impl GenericClient, table: &str, name: &str) -> Result<bool, tokio_postgres::Error> {
+    let rows = client
+        .query_typed(
+            "SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+             WHERE i.inhparent = $1::text::regclass AND c.relname = $2",
+            &[(&table, Type::TEXT), (&name, Type::TEXT)],
+        )
+        .await?;
+    Ok(!rows.is_empty())
 }
 
 #[cfg(test)]

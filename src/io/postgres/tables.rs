@@ -1,7 +1,6 @@
 //! The tables that grow with the stream: their columns, the statement that fills them, and rows on their way.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt::Write as _;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -82,9 +81,8 @@ pub const PREDICTIONS: Table = Table {
 };
 
 impl Table {
-    /// The statement that takes one array a column and writes its rows; a row that is there already is replaced: of two
-    /// records with one key, the later in the log holds.
-    pub fn upsert(&self) -> String {
+    /// The statement that takes one array a column and writes its rows; it fails when a key is there already.
+    pub fn insert(&self) -> String {
         let list = |each: &dyn Fn(usize, &str, Kind) -> Option<String>| {
             let parts: Vec<_> =
                 self.columns.iter().enumerate().filter_map(|(index, (name, kind))| each(index, name, *kind)).collect();
@@ -99,18 +97,19 @@ impl Table {
             })
         });
         let arrays = list(&|index, _, kind| Some(format!("${}::{}", index + 1, kind.array())));
-        let replaced =
-            list(&|_, name, _| (!self.key.contains(&name)).then(|| format!("\"{name}\" = excluded.\"{name}\"")));
+        format!("INSERT INTO {} ({names}) SELECT {values} FROM unnest({arrays}) AS r ({names})", self.name)
+    }
+
+    /// The same, but a row that is there already is replaced: of two records with one key, the later in the log holds.
+    pub fn upsert(&self) -> String {
+        let replaced: Vec<_> = self
+            .columns
+            .iter()
+            .filter(|(name, _)| !self.key.contains(name))
+            .map(|(name, _)| format!("\"{name}\" = excluded.\"{name}\""))
+            .collect();
         let key = self.key.join("\", \"");
-        let mut sql = String::with_capacity(2_048);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            sql,
-            "INSERT INTO {} ({names}) SELECT {values} FROM unnest({arrays}) AS r ({names}) \
-             ON CONFLICT (\"{key}\") DO UPDATE SET {replaced}",
-            self.name
-        );
-        sql
+        format!("{} ON CONFLICT (\"{key}\") DO UPDATE SET {}", self.insert(), replaced.join(", "))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, GenericClient};
 
@@ -97,13 +98,22 @@ pub enum Outcome {
 /// The statements that write rows, made once.
 #[derive(Debug)]
 pub struct Statements {
+    insert: Pair,
+    upsert: Pair,
+}
+
+#[derive(Debug)]
+struct Pair {
     bars: String,
     predictions: String,
 }
 
 impl Default for Statements {
     fn default() -> Self {
-        Self { bars: BARS.upsert(), predictions: PREDICTIONS.upsert() }
+        Self {
+            insert: Pair { bars: BARS.insert(), predictions: PREDICTIONS.insert() },
+            upsert: Pair { bars: BARS.upsert(), predictions: PREDICTIONS.upsert() },
+        }
     }
 }
 
@@ -122,6 +132,23 @@ pub async fn write(
     for rows in [&batch.bars, &batch.predictions] {
         ensure(client, target, known, rows.table(), rows.days().iter().copied()).await?;
     }
+    // The offsets see to it that nothing comes twice, so keys that are there already are rare (records with one key in the
+    // log, a topic made anew) and may cost a second attempt. Allowing for them in every statement was measured to cost 15 to
+    // 25% of the rows/s: PostgreSQL confirms each such row in its log.
+    match attempt(client, target, &statements.insert, batch).await {
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            attempt(client, target, &statements.upsert, batch).await
+        }
+        done => done,
+    }
+}
+
+async fn attempt(
+    client: &mut Client,
+    target: &Target,
+    statements: &Pair,
+    batch: &Batch,
+) -> Result<Outcome, PostgresError> {
     let call = |what: &'static str| PostgresError::call(target, what);
     let transaction = client.transaction().await.map_err(call("beginning a batch"))?;
     // First, so that a stale owner waits here and is turned away before it writes a row.

@@ -46,7 +46,12 @@ impl Lane {
             positions.push((number, start));
         }
         let mut without_ticks = Vec::new();
-        for (number, partition, resume) in self.restore(resumed)? {
+        let Some(restored) = self.restore(resumed)? else {
+            // A stop was asked for in the middle of it. Nothing was touched, so nothing is left to commit.
+            self.partitions.clear();
+            return Ok(());
+        };
+        for (number, partition, resume) in restored {
             if resume >= partition.next {
                 without_ticks.push(number);
             }
@@ -135,6 +140,12 @@ impl Lane {
         let (mut starts, mut resumed) = (HashMap::new(), Vec::new());
         for &number in numbers {
             let element = committed.find_partition(ticks, number);
+            if let Some(element) = &element {
+                // An offset that could not be had is not the lack of one.
+                element
+                    .error()
+                    .map_err(KafkaError::call(format!("reading the committed offset of {ticks}/{number}")))?;
+            }
             let offset = element.as_ref().and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0);
             let committed = offset.map(|offset| {
                 let metadata = element.as_ref().map(|element| element.metadata().to_owned()).unwrap_or_default();
@@ -162,8 +173,10 @@ impl Lane {
         Ok((starts, resumed))
     }
 
-    /// Reads the windows back. Gives each partition with the offset where reading ticks begins.
-    fn restore(&self, resumed: Vec<(i32, i64, Checkpoint)>) -> Result<Vec<(i32, Partition, i64)>, LaneError> {
+    /// Reads the windows back. Gives each partition with the offset where reading ticks begins; none when a stop was asked
+    /// for meanwhile.
+    #[allow(clippy::type_complexity, reason = "a small list of one restore")]
+    fn restore(&self, resumed: Vec<(i32, i64, Checkpoint)>) -> Result<Option<Vec<(i32, Partition, i64)>>, LaneError> {
         let (rules, champion) = (&self.parts.rules, &self.parts.champion);
         let mut forecasters: HashMap<i32, Forecaster> = resumed
             .iter()
@@ -172,7 +185,7 @@ impl Lane {
         let ranges: HashMap<i32, (i64, i64)> =
             resumed.iter().map(|(number, _, checkpoint)| (*number, checkpoint.bars)).collect();
         let bars = History::open(&self.parts.config.kafka, &self.topics.bars)?;
-        bars.read::<LaneError>(
+        let whole = bars.read::<LaneError>(
             &ranges,
             |partition, offset, payload| {
                 let wrong = |why: String| LaneError::Restore { topic: self.topics.bars.clone(), partition, why };
@@ -187,6 +200,9 @@ impl Lane {
             },
             || !self.parts.stop.requested(),
         )?;
+        if !whole {
+            return Ok(None);
+        }
         let mut restored = Vec::new();
         for (number, offset, checkpoint) in resumed {
             let Some(mut forecaster) = forecasters.remove(&number) else { continue };
@@ -195,6 +211,6 @@ impl Lane {
             let partition = Partition::new(forecaster, Phase::Rebuilding(offset), offset, bad);
             restored.push((number, partition, checkpoint.resume));
         }
-        Ok(restored)
+        Ok(Some(restored))
     }
 }

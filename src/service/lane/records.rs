@@ -36,7 +36,8 @@ impl Lane {
             Phase::Live => {}
         }
         let Some(partition) = self.partitions.get_mut(&number) else { return Ok(()) };
-        if at.offset < partition.next {
+        // The cycles that were due may have ended in an abort: then this state has seen what was never committed.
+        if partition.phase != Phase::Live || at.offset < partition.next {
             return Ok(());
         }
         let verdict = match &decoded {
@@ -100,10 +101,13 @@ impl Lane {
 
     /// The open bars are back: what was due at the committed offset runs before the next record.
     pub(super) fn rebuilt(&mut self, number: i32) -> Result<(), LaneError> {
-        if let Some(partition) = self.partitions.get_mut(&number) {
-            partition.phase = Phase::Live;
-            partition.last_record = Instant::now();
-        }
+        // An abort in another partition's cycles has parked this one as well.
+        let Some(partition) = self.partitions.get_mut(&number).filter(|p| matches!(p.phase, Phase::Rebuilding(_)))
+        else {
+            return Ok(());
+        };
+        partition.phase = Phase::Live;
+        partition.last_record = Instant::now();
         self.update_readiness();
         self.cycles(number)
     }

@@ -1,15 +1,12 @@
 //! The lane's own look at itself, once a second: signs of life, lag, a watchdog per partition.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Lane;
 use rdkafka::consumer::Consumer as _;
 
 use super::partition::Phase;
 use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
-
-/// The reader's place must not have moved for two of librdkafka's reports, one a second, before it is believed.
-const STEADY: Duration = Duration::from_millis(2_500);
 
 impl Lane {
     pub(super) fn look(&mut self) {
@@ -19,9 +16,10 @@ impl Lane {
         let mut stuck = None;
         for (&number, partition) in &mut self.partitions {
             let Some(ends) = self.consumer.context().ends(number) else { continue };
-            // Markers of transactions at the end are no records; the offset moves over them once the reader has.
+            // Markers of transactions at the end are no records; the offset moves over them once the reader has. Records that
+            // were fetched may still wait behind those of other partitions: only an empty queue says that there are none.
             let over = partition.phase == Phase::Live && partition.at_end && !partition.came;
-            if over && ends.steady && ends.fetched > partition.next && partition.last_record.elapsed() > STEADY {
+            if over && ends.drained && ends.fetched > partition.next {
                 partition.next = ends.fetched;
                 partition.dirty = true;
             }

@@ -1,27 +1,24 @@
 //! The polling thread: takes records into a batch, hands batches to the writer, follows the group's decisions.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::batch::{Added, add};
-use super::consumer::{Event, StoreConsumer, content, record, subscribe};
-use super::locate::{Located, locate, moved};
-use super::positions::{Place, Positions, Start, start};
-use super::status::Status;
+use super::consumer::{StoreConsumer, content, record};
+use super::locate::{Located, moved};
+use super::positions::{Place, Positions};
+use super::report::Report;
 use super::writer::{GRACE, Reply, Request, Writer};
-use crate::config::{Config, ConfigError};
+use crate::config::Store;
 use crate::io::kafka::topics::Topics;
-use crate::io::postgres::Target;
 use crate::io::postgres::write::{Batch, Outcome};
+use crate::service::health::Stop;
 
 /// The longest wait for a record: how late a stop, or the group's decision, may be noticed.
 const IDLE: Duration = Duration::from_millis(50);
@@ -30,47 +27,12 @@ const BUSY: Duration = Duration::from_millis(5);
 /// How long a full batch waits for the writer before consumption is paused, which costs what was fetched ahead.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause before Kafka is asked again.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 /// How often the topics are asked whether they are still the same.
 const IDENTITY_CHECK: Duration = Duration::from_secs(30);
 
-/// Runs the role until `stop` is set, then stores what it holds and returns.
-///
-/// # Errors
-/// When the settings cannot be used, or another process has taken this one's name. PostgreSQL or Kafka being away is no
-/// error: it is waited for, and `status` says so.
-pub fn run(config: &Config, stop: &AtomicBool, status: &Arc<Status>) -> anyhow::Result<()> {
-    let target =
-        Target::parse(config.postgres.url.expose()).map_err(|error| ConfigError::Values(vec![error.to_string()]))?;
-    let topics = Topics::new(&config.kafka.topic_prefix);
-    let writer = Writer::start(target, Arc::clone(status))?;
-    let consumer = subscribe(&config.kafka, &topics)?;
-    let mut projector = Projector {
-        topics,
-        writer: &writer,
-        status,
-        stop,
-        max_rows: config.store.batch_rows,
-        linger: config.store.linger.get(),
-        filling: Batch::default(),
-        spare: Some(Batch::default()),
-        opened: None,
-        positions: Positions::default(),
-        assignment: Vec::new(),
-        phase: Phase::Idle,
-        generation: 0,
-        in_flight: false,
-        next_identity_check: Instant::now() + IDENTITY_CHECK,
-        last_complaint: None,
-    };
-    let done = projector.run(&consumer).with_context(|| format!("store, instance {}", config.kafka.instance));
-    status.assigned.store(false, Ordering::Relaxed);
-    drop(consumer);
-    writer.join();
-    done
-}
-
-enum Phase {
+/// How far an assignment is taken up.
+pub(super) enum Phase {
     /// No assignment.
     Idle,
     /// Kafka is to be asked about the partitions, not before this moment.
@@ -81,30 +43,57 @@ enum Phase {
     Running,
 }
 
-struct Projector<'a> {
-    topics: Topics,
-    writer: &'a Writer,
-    status: &'a Status,
-    stop: &'a AtomicBool,
+/// The polling thread's state.
+pub(super) struct Projector<'a> {
+    pub(super) topics: &'a Topics,
+    pub(super) writer: &'a Writer,
+    pub(super) report: &'a Report<'a>,
+    stop: &'a Stop,
     max_rows: usize,
     linger: Duration,
-    filling: Batch,
+    pub(super) filling: Batch,
     spare: Option<Batch>,
     /// When the first record came into `filling`.
-    opened: Option<Instant>,
-    positions: Positions,
-    assignment: Vec<Place>,
-    phase: Phase,
+    pub(super) opened: Option<Instant>,
+    pub(super) positions: Positions,
+    pub(super) assignment: Vec<Place>,
+    pub(super) phase: Phase,
     /// Counts assignments and reloads; answers for an older one are of no use.
-    generation: u64,
-    in_flight: bool,
+    pub(super) generation: u64,
+    pub(super) in_flight: bool,
     next_identity_check: Instant,
     last_complaint: Option<(String, Instant)>,
 }
 
-impl Projector<'_> {
-    fn run(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
-        while !self.stop.load(Ordering::Relaxed) {
+impl<'a> Projector<'a> {
+    /// Nothing assigned, nothing held.
+    pub fn new(config: &Store, topics: &'a Topics, writer: &'a Writer, report: &'a Report<'a>, stop: &'a Stop) -> Self {
+        Self {
+            topics,
+            writer,
+            report,
+            stop,
+            max_rows: config.batch_rows,
+            linger: config.linger.get(),
+            filling: Batch::default(),
+            spare: Some(Batch::default()),
+            opened: None,
+            positions: Positions::default(),
+            assignment: Vec::new(),
+            phase: Phase::Idle,
+            generation: 0,
+            in_flight: false,
+            next_identity_check: Instant::now() + IDENTITY_CHECK,
+            last_complaint: None,
+        }
+    }
+
+    /// Runs until a stop is asked for, then stores what is held and returns.
+    ///
+    /// # Errors
+    /// When another process has taken this one's name, or librdkafka cannot go on.
+    pub fn run(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
+        while !self.stop.requested() {
             self.step(consumer)?;
             let timeout = match self.opened {
                 _ if self.in_flight => BUSY,
@@ -122,6 +111,7 @@ impl Projector<'_> {
 
     /// Everything but polling.
     fn step(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
+        self.report.beat();
         for event in consumer.context().take() {
             self.rebalanced(event);
         }
@@ -147,43 +137,6 @@ impl Projector<'_> {
         Ok(())
     }
 
-    fn rebalanced(&mut self, event: Event) {
-        self.assignment = match event {
-            Event::Assigned(list) => {
-                list.into_iter().filter_map(|(topic, n)| Some((content(&self.topics, &topic)?, n))).collect()
-            }
-            Event::Revoked => Vec::new(),
-        };
-        tracing::info!(partitions = self.assignment.len(), "assigned");
-        self.restart(Duration::ZERO);
-    }
-
-    /// Drops what is not handed over, and reads the offsets anew after `delay`.
-    fn restart(&mut self, delay: Duration) {
-        self.generation += 1;
-        self.filling.clear();
-        self.opened = None;
-        self.positions.clear();
-        self.status.assigned.store(false, Ordering::Relaxed);
-        self.phase = if self.assignment.is_empty() { Phase::Idle } else { Phase::Locating(Instant::now() + delay) };
-    }
-
-    fn locate(&mut self, consumer: &StoreConsumer) -> anyhow::Result<()> {
-        match locate(consumer, &self.topics, &self.assignment) {
-            Ok(located) => {
-                let starts: BTreeMap<_, _> = located.iter().map(|at| (at.source.clone(), at.low)).collect();
-                self.phase = Phase::Loading(located);
-                self.in_flight = true;
-                self.writer.send(Request::Load(self.generation, starts))
-            }
-            Err(error) => {
-                self.complain(format!("{error:#}"));
-                self.phase = Phase::Locating(Instant::now() + RETRY);
-                Ok(())
-            }
-        }
-    }
-
     fn answered(&mut self, consumer: &StoreConsumer, reply: Reply) -> anyhow::Result<()> {
         self.in_flight = false;
         match reply {
@@ -191,12 +144,12 @@ impl Projector<'_> {
             Reply::Loaded(..) | Reply::GaveUp => Ok(()),
             Reply::Written(generation, outcome, mut batch) => {
                 if outcome == Outcome::Stored {
-                    self.stored(&batch);
+                    self.report.stored(&batch);
                     if generation == self.generation {
                         self.follow(consumer, &batch);
                     }
                 } else {
-                    self.status.count(|status| &status.conflicts, 1);
+                    self.report.conflict();
                     if generation == self.generation {
                         tracing::info!("the offsets in PostgreSQL are not where the batch begins: reading them again");
                         self.restart(Duration::ZERO);
@@ -207,57 +160,6 @@ impl Projector<'_> {
                 Ok(())
             }
         }
-    }
-
-    fn begin(
-        &mut self,
-        consumer: &StoreConsumer,
-        offsets: &BTreeMap<crate::io::postgres::offsets::Source, i64>,
-    ) -> anyhow::Result<()> {
-        let Phase::Loading(located) = std::mem::replace(&mut self.phase, Phase::Running) else { return Ok(()) };
-        let mut list = TopicPartitionList::new();
-        for at in located {
-            let (topic, partition) = (&at.source.topic, at.source.partition);
-            let Some(stored) = offsets.get(&at.source).copied() else { bail!("sink_offsets lost {topic}/{partition}") };
-            let from = match start(stored, at.low, at.high) {
-                Start::At(offset) => offset,
-                Start::Lost(due, low) => {
-                    tracing::error!(
-                        topic,
-                        partition,
-                        due,
-                        low,
-                        "retention was faster than the store: records from `due` to `low` are gone and cannot be stored; give \
-                         the topic a longer retention.ms. Going on at `low`"
-                    );
-                    low
-                }
-                Start::Beyond(due) => {
-                    let problem = format!(
-                        "{topic}/{partition} ends at {}, but is stored up to {due}: it has lost records. Restore the topic, or \
-                         accept the loss: UPDATE sink_offsets SET next_offset = {} WHERE topic = '{topic}' AND partition = \
-                         {partition} AND identity = '{}'",
-                        at.high, at.high, at.source.identity
-                    );
-                    tracing::error!("{problem}");
-                    self.status.set_problem(Some(problem));
-                    continue;
-                }
-            };
-            list.add_partition_offset(topic, partition, Offset::Offset(from))?;
-            self.positions.insert(at.place, at.source, stored, from);
-        }
-        consumer.assign(&list).context("assigning the partitions at the offsets of PostgreSQL")?;
-        self.status.assigned.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn stored(&self, batch: &Batch) {
-        let letters: i64 = batch.dead_letters.values().map(|count| count.count).sum();
-        self.status.count(|status| &status.bars, batch.bars.len() as u64);
-        self.status.count(|status| &status.predictions, batch.predictions.len() as u64);
-        self.status.count(|status| &status.dead_letters, letters.unsigned_abs());
-        self.status.count(|status| &status.transactions, 1);
     }
 
     /// Moves the group's offsets in Kafka, for tools that show lag.
@@ -272,7 +174,7 @@ impl Projector<'_> {
     }
 
     fn take(&mut self, consumer: &StoreConsumer, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
-        let Some(content) = content(&self.topics, message.topic()) else { return Ok(()) };
+        let Some(content) = content(self.topics, message.topic()) else { return Ok(()) };
         let (place, offset) = ((content, message.partition()), message.offset());
         let record = record(message, content);
         while self.positions.wants(place, offset) {
@@ -285,7 +187,7 @@ impl Projector<'_> {
                 }
                 Ok(Added::Yes) => {}
                 Err(error) => {
-                    self.status.count(|status| &status.bad_records, 1);
+                    self.report.skipped();
                     let (topic, partition) = (message.topic(), message.partition());
                     tracing::error!(topic, partition, offset, %error, "a record that cannot be stored is skipped");
                 }
@@ -302,7 +204,8 @@ impl Projector<'_> {
     fn make_room(&mut self, consumer: &StoreConsumer) -> anyhow::Result<bool> {
         let (began, generation) = (Instant::now(), self.generation);
         let mut paused = None;
-        while self.in_flight && !self.stop.load(Ordering::Relaxed) {
+        while self.in_flight && !self.stop.requested() {
+            self.report.beat();
             match self.writer.replies().recv_timeout(IDLE) {
                 Ok(reply) => self.answered(consumer, reply)?,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -325,9 +228,8 @@ impl Projector<'_> {
                 }
             }
         }
-        if let Some(list) = paused
-            && generation == self.generation
-        {
+        if let Some(list) = paused {
+            // Those that are no longer assigned are passed over.
             consumer.resume(&list)?;
         }
         if self.in_flight {
@@ -372,7 +274,7 @@ impl Projector<'_> {
     }
 
     /// Logs a failure that repeats once in a while.
-    fn complain(&mut self, text: String) {
+    pub(super) fn complain(&mut self, text: String) {
         let again = self.last_complaint.as_ref().is_none_or(|(last, when)| *last != text || when.elapsed() > GRACE * 6);
         if again {
             tracing::warn!("{text}");

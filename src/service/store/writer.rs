@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio_postgres::Client;
 
-use super::status::Status;
+use super::report::{Report, Side};
 use crate::io::postgres::offsets::{self, Source};
 use crate::io::postgres::partitions::Known;
 use crate::io::postgres::write::{Batch, Outcome, Statements, write};
@@ -42,12 +42,11 @@ pub enum Reply {
     GaveUp,
 }
 
-/// The thread and its two queues, which hold one message each: it works on one request at a time.
+/// The writer as the polling thread sees it: two queues of one message each, for it works on one request at a time.
 #[derive(Debug)]
 pub struct Writer {
     requests: SyncSender<Request>,
     replies: Receiver<Reply>,
-    thread: JoinHandle<()>,
     halt: Arc<Halt>,
 }
 
@@ -62,27 +61,30 @@ impl Halt {
 }
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the writer on a thread of `scope`, which it leaves when the `Writer` is dropped.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(target: Target, status: Arc<Status>) -> anyhow::Result<Self> {
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        target: Target,
+        report: &'scope Report<'scope>,
+    ) -> anyhow::Result<Self> {
         let (requests, incoming) = sync_channel(1);
         let (outgoing, replies) = sync_channel(1);
         let halt = Arc::new(Halt::default());
-        let halted = Arc::clone(&halt);
+        let mut session = Session {
+            target,
+            client: None,
+            known: Known::default(),
+            statements: Statements::default(),
+            report,
+            halt: Arc::clone(&halt),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || {
-                let mut session = Session {
-                    target,
-                    client: None,
-                    known: Known::default(),
-                    statements: Statements::default(),
-                    status,
-                    halt: halted,
-                };
+            .spawn_scoped(scope, move || {
                 while let Ok(request) = incoming.recv() {
                     if outgoing.send(runtime.block_on(session.answer(request))).is_err() {
                         return;
@@ -90,7 +92,7 @@ impl Writer {
                 }
             })
             .context("starting the thread that writes to PostgreSQL")?;
-        Ok(Self { requests, replies, thread, halt })
+        Ok(Self { requests, replies, halt })
     }
 
     /// Hands over a request; the one before it has been answered.
@@ -106,18 +108,15 @@ impl Writer {
         &self.replies
     }
 
-    /// Tells the thread to give up what PostgreSQL has not answered when [`GRACE`] is over.
+    /// Tells the thread to give up, when [`GRACE`] is over, what PostgreSQL has not answered.
     pub fn halt(&self) {
         self.halt.0.get_or_init(Instant::now);
     }
+}
 
-    /// Ends the thread; waits for at most [`GRACE`] and a little more.
-    pub fn join(self) {
+impl Drop for Writer {
+    fn drop(&mut self) {
         self.halt();
-        drop((self.requests, self.replies));
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that writes to PostgreSQL has panicked");
-        }
     }
 }
 
@@ -130,16 +129,16 @@ fn pause(failures: u32) -> Duration {
     }
 }
 
-struct Session {
+struct Session<'a> {
     target: Target,
     client: Option<Client>,
     known: Known,
     statements: Statements,
-    status: Arc<Status>,
+    report: &'a Report<'a>,
     halt: Arc<Halt>,
 }
 
-impl Session {
+impl Session<'_> {
     async fn answer(&mut self, request: Request) -> Reply {
         let halt = Arc::clone(&self.halt);
         let mut failures = 0;
@@ -151,7 +150,7 @@ impl Session {
                     if failures > 0 {
                         tracing::info!(target = %self.target, failures, "PostgreSQL answers again");
                     }
-                    self.status.set_problem(None);
+                    self.report.waits(Side::Postgres, None);
                     return match (request, done) {
                         (Request::Write(generation, batch), Done::Written(outcome)) => {
                             Reply::Written(generation, outcome, batch)
@@ -175,9 +174,9 @@ impl Session {
         // A new connection, and nothing taken for granted: the server may have been restored or failed over.
         self.client = None;
         self.known.clear();
-        self.status.count(|status| &status.retries, 1);
+        self.report.retried();
         if failures > 1 {
-            self.status.set_problem(Some(format!("{error:#}")));
+            self.report.waits(Side::Postgres, Some(format!("{error:#}")));
             tracing::warn!(failures, "{error:#}; trying again, consumption waits");
         } else {
             tracing::info!("{error:#}; trying again");

@@ -1,9 +1,11 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
 pub mod direct;
+pub mod postgres;
 pub mod raw;
 pub mod stage;
 pub mod store;
+pub mod tool;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,8 +33,20 @@ pub fn unique(what: &str) -> String {
     format!("{what}_{now:x}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Shows what the program logs, where TICKCAST_TEST_LOG holds a filter such as `tickcast=debug`.
+fn log() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        if let Ok(filter) = std::env::var("TICKCAST_TEST_LOG") {
+            let filter = tracing_subscriber::EnvFilter::new(filter);
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        }
+    });
+}
+
 /// Settings with topics and a group of their own, and `more` assignments (`key=value`).
 pub fn settings(name: &str, more: &[&str]) -> Config {
+    log();
     let mut assignments = vec![format!("kafka.topic_prefix={name}."), format!("kafka.group={name}")];
     assignments.extend(more.iter().map(|text| (*text).to_owned()));
     config::load(None, &assignments).expect("valid settings")

@@ -1,7 +1,6 @@
 //! A world for tests of the store: topics, a group and a database of its own, and the role in a thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,9 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tickcast::config::Config;
 use tickcast::io::kafka::topics::{self, Topics};
-use tickcast::service::store::{Snapshot, Status, run};
+use tickcast::service::health::{Health, Stop};
+use tickcast::service::store;
+use tickcast::telemetry::metrics::{Metrics, ResultLabel, TopicLabel};
 use tokio_postgres::{Client, NoTls};
 
 /// How long anything may take before a test fails.
@@ -49,6 +50,11 @@ impl World {
             .expect("a producer");
         producer.init_transactions(PATIENCE).expect("transactions");
         Some(Self { topics: Topics::new(&kafka.topic_prefix), name, url, admin_url, producer, runtime })
+    }
+
+    /// Uses the database of another server.
+    pub fn use_server(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
     }
 
     /// Settings of a process named `instance` of this world.
@@ -166,30 +172,56 @@ pub async fn connect(url: &str) -> Client {
     client
 }
 
+/// What the role has done so far.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub bars: u64,
+    pub predictions: u64,
+    pub dead_letters: u64,
+    pub skipped: u64,
+    pub conflicts: u64,
+    pub retries: u64,
+    /// Why it is not ready; empty when it is.
+    pub unready: Vec<String>,
+}
+
 /// The role in a thread; stops and is joined when it goes out of scope.
 pub struct Running {
-    stop: Arc<AtomicBool>,
-    status: Arc<Status>,
-    thread: Option<JoinHandle<anyhow::Result<()>>>,
+    stop: Stop,
+    metrics: Arc<Metrics>,
+    health: Health,
+    threads: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Running {
     /// Starts it.
     pub fn start(config: Config) -> Self {
-        let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(Status::default()));
-        let (inner_stop, inner_status) = (Arc::clone(&stop), Arc::clone(&status));
-        let thread = std::thread::spawn(move || run(&config, &inner_stop, &inner_status));
-        Self { stop, status, thread: Some(thread) }
+        let (stop, metrics, health) = (Stop::default(), Arc::new(Metrics::default()), Health::default());
+        let threads = store::start(&Arc::new(config), &metrics, &health, &stop).expect("valid settings");
+        Self { stop, metrics, health, threads }
     }
 
     /// The counters.
     pub fn snapshot(&self) -> Snapshot {
-        self.status.snapshot()
+        let rows = |topic: &str| self.metrics.rows_stored.get_or_create(&TopicLabel { topic: topic.to_owned() }).get();
+        Snapshot {
+            bars: rows("bars"),
+            predictions: rows("predictions"),
+            dead_letters: rows("deadletter"),
+            skipped: self.metrics.store_skipped.get(),
+            conflicts: self.metrics.store_batches.get_or_create(&ResultLabel { result: "conflict" }).get(),
+            retries: self.metrics.store_retries.get(),
+            unready: self.health.unready(),
+        }
     }
 
     /// Waits until the counters are as `wanted` says.
     pub fn wait(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) {
-        wait(what, || wanted(&self.snapshot()));
+        let begin = Instant::now();
+        while !wanted(&self.snapshot()) {
+            assert!(begin.elapsed() < PATIENCE, "not in time: {what}: {:?}", self.snapshot());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Stops it as SIGTERM would.
@@ -198,9 +230,16 @@ impl Running {
         self.snapshot()
     }
 
+    /// Waits until the role ends by itself, and gives why.
+    pub fn failure(mut self) -> anyhow::Error {
+        wait("the role ends", || self.threads.iter().all(JoinHandle::is_finished));
+        let ended = self.threads.drain(..).map(|thread| thread.join().expect("no panic in the role"));
+        ended.last().expect("a thread").expect_err("a failure")
+    }
+
     fn finish(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        self.stop.request();
+        for thread in self.threads.drain(..) {
             let result = thread.join().expect("no panic in the role");
             if !std::thread::panicking() {
                 result.expect("the role ends well");

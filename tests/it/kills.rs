@@ -1,0 +1,9 @@
+//! The exactly-once promise under `kill -9`, rebalances, fencing and lost offsets: whatever is done to the processes, the
+//! topics hold what one undisturbed run writes, record by record and in the same order.
+
+mod crashes;
+mod jump;
+mod refusals;
+mod stream;
+mod waits;
+mod world;

@@ -1,0 +1,153 @@
+//! `kill -9`, SIGTERM and rebalances during a replay.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::stream::{Random, market};
+use super::world::{OFTEN, Output, World, assert_same, wait_until};
+
+/// What an undisturbed run over [`market`] and four partitions writes.
+pub struct Undisturbed {
+    pub output: Output,
+    /// Records and markers in `bars` and `predictions`.
+    pub written: i64,
+}
+
+/// Runs once for all tests; `None` where there is no Kafka.
+pub fn undisturbed() -> Option<&'static Undisturbed> {
+    static RUN: OnceLock<Option<Undisturbed>> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let world = World::make("undisturbed", 4, &[])?;
+        world.feed(&market());
+        let mut process = world.start("0", &[]);
+        world.finish(&mut [&mut process]);
+        process.stop();
+        let output = world.output();
+        // An empty run would equal any other empty run.
+        let count = |topic: &str, wanted: &dyn Fn(&serde_json::Value) -> bool| {
+            let records = output.iter().filter(|((name, _), _)| *name == topic).flat_map(|(_, records)| records);
+            records.filter(|record| wanted(&record["value"])).count()
+        };
+        assert!(count("predictions", &|value| value["p_up"].is_number()) > 500, "predictions that were scored");
+        assert!(count("predictions", &|value| value["abstain_reasons"][0] == "silent") >= 3, "a symbol fell silent");
+        assert!(count("bars", &|value| value["synthetic"] == true) > 50, "synthetic bars");
+        assert!(count("deadletter", &|_| true) > 20, "dead letters");
+        assert!((0..4).all(|partition| output.contains_key(&("bars", partition))), "every partition has symbols");
+        Some(Undisturbed { output, written: world.written() })
+    })
+    .as_ref()
+}
+
+/// Kills at twenty moments: while it starts, while it restores, while it works.
+#[test]
+fn kill_minus_nine() {
+    let Some(expected) = undisturbed() else { return };
+    let world = World::make("kill", 4, &OFTEN).unwrap();
+    world.feed(&market());
+    let mut random = Random(2024);
+    let mut at_work = 0;
+    for round in 0..20 {
+        let mut process = world.start("0", &[]);
+        if round % 4 == 3 {
+            // The moment is the point: any time from the assignment to the middle of the restore.
+            process.wait_for_assignment();
+            std::thread::sleep(Duration::from_millis(random.below(300)));
+        } else {
+            let aim = world.written() + 1 + random.below(expected.written as u64 / 13) as i64;
+            wait_until("progress", &mut [&mut process], || world.written() >= aim || world.is_done());
+        }
+        process.kill();
+        at_work += usize::from(!world.is_done());
+    }
+    assert!(at_work >= 18, "only {at_work} of 20 kills hit a process that had work left");
+    let mut process = world.start("0", &[]);
+    world.finish(&mut [&mut process]);
+    process.stop();
+    assert_same(&expected.output, &world.output());
+}
+
+/// Two processes share the partitions; each is killed in turn and started again.
+#[test]
+fn two_processes() {
+    let Some(expected) = undisturbed() else { return };
+    let more = [&OFTEN[..], &["kafka.session_timeout=6s", "kafka.transaction_timeout=5s"]].concat();
+    let world = World::make("two", 4, &more).unwrap();
+    let market = market();
+    let (first, rest) = market.split_at(market.len() / 3);
+    world.feed(first);
+    let mut processes = [world.start("a", &[]), world.start("b", &[])];
+    for process in &mut processes {
+        process.wait_for_assignment();
+    }
+    world.feed(rest);
+    let mut random = Random(77);
+    for round in 0..8 {
+        let aim = world.written() + 1 + random.below(expected.written as u64 / 10) as i64;
+        let [a, b] = &mut processes;
+        wait_until("progress", &mut [a, b], || world.written() >= aim || world.is_done());
+        let victim = round % 2;
+        processes[victim].kill();
+        let name = ["a", "b"][victim];
+        if round == 4 {
+            // Long enough away to lose its partitions: the other one takes over what it left half done.
+            let survivor = &mut processes[1 - victim];
+            wait_until("the other takes all", &mut [survivor], || world.is_done());
+        }
+        processes[victim] = world.start(name, &[]);
+    }
+    let [a, b] = &mut processes;
+    world.finish(&mut [a, b]);
+    for process in &mut processes {
+        process.stop();
+    }
+    assert_same(&expected.output, &world.output());
+}
+
+/// Without static membership: a second member joins and leaves while the first works.
+#[test]
+fn members_come_and_go() {
+    let Some(expected) = undisturbed() else { return };
+    let more = [&OFTEN[..], &["kafka.static_membership=false"]].concat();
+    let world = World::make("members", 4, &more).unwrap();
+    let market = market();
+    let rounds = 8;
+    let mut random = Random(5);
+    let mut first = world.start("first", &[]);
+    first.wait_for_assignment();
+    for chunk in market.chunks(market.len().div_ceil(rounds)) {
+        let mut guest = world.start("guest", &[]);
+        // It joins in the middle of the work, and leaves in the middle of it.
+        world.feed(chunk);
+        guest.wait_for_assignment();
+        std::thread::sleep(Duration::from_millis(random.below(1_000)));
+        guest.stop();
+    }
+    world.finish(&mut [&mut first]);
+    first.stop();
+    let shared = first.log().lines().filter(|line| line.contains(": assigned ")).count();
+    assert!(shared > rounds, "the first member saw {shared} assignments");
+    assert_same(&expected.output, &world.output());
+}
+
+/// SIGTERM in the middle commits what is done and ends with 0, also while windows are being restored.
+#[test]
+fn sigterm_drains() {
+    let Some(expected) = undisturbed() else { return };
+    let world = World::make("drain", 4, &[]).unwrap();
+    world.feed(&market());
+    for round in 1..=4 {
+        let mut process = world.start("0", &[]);
+        if round % 2 == 0 {
+            process.wait_for_assignment();
+        } else {
+            let aim = expected.written * round / 6;
+            wait_until("progress", &mut [&mut process], || world.written() >= aim);
+        }
+        process.stop();
+        assert!(!world.is_done(), "there must be work left for the next one");
+    }
+    let mut process = world.start("0", &[]);
+    world.finish(&mut [&mut process]);
+    process.stop();
+    assert_same(&expected.output, &world.output());
+}

@@ -97,11 +97,14 @@ pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
     let (metrics, health, stop) = (Arc::new(Metrics::default()), Health::default(), Stop::default());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.spawn(stop_on_signal(stop.clone()));
+    // Ready is who has started: until then no part may speak for the process.
+    let starting = health.part("process", Duration::MAX);
     if config.http.listen != "off" {
         let server = runtime.block_on(api::serve(&config.http.listen, Arc::clone(&metrics), health.clone()))?;
         runtime.spawn(server);
     }
     let running = Running::start(&config, roles, &metrics, &health, &stop)?;
+    starting.ready();
     running.wait();
     let result = running.finish();
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -2,9 +2,6 @@
 
 use std::time::Instant;
 
-use serde_json::{Value, json};
-
-use crate::support::raw::trade;
 use crate::support::stage::{Outcome, Stage, bare, free_address};
 
 const T: i64 = 1_723_161_600_000_000;
@@ -132,75 +129,13 @@ fn a_taken_port_is_named() {
     assert!(service.output().contains(&format!("http.listen {}", taken.local_addr().unwrap())), "{}", service.output());
 }
 
+/// The port answers before anything else is there: that is alive, and not ready.
 #[test]
-fn tail_prints_one_record_a_line() {
-    let Some(stage) = Stage::new("tail", 2, &[]) else { return };
-    let values: [&[u8]; 5] = [
-        b"{\"price\": 1.50,\n\"a\":[1e400]}",
-        b"not json\n\x1b[31m",
-        b"\xff\x00",
-        b"17",
-        trade("A", T, 1.0).leak().as_bytes(),
-    ];
-    stage.log.produce(
-        values.iter().enumerate().map(|(i, value)| (i as i32 % 2, (i > 0).then_some(&b"key"[..]), Some(*value))),
-    );
-    stage.log.produce([(0, Some(&b"gone"[..]), None)]);
-    let out = stage.ok(&["tail", "ticks", "--from-beginning", "--until-end", "--json"]);
-    assert!(!out.contains('\u{1b}') && out.contains("1.50"), "{out}");
-    let mut lines: Vec<_> = out.lines().map(|line| line.replace("1e400", "400")).collect();
-    lines.sort_by_key(|line| serde_json::from_str::<Value>(line).unwrap()["partition"].as_i64());
-    let found: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of = |partition: i64, offset: i64, key: Value, value: Value| json!({"topic": stage.log.topic("ticks"), "partition": partition, "offset": offset, "key": key, "value": value, "headers": {}});
-    let wanted = [
-        of(0, 0, Value::Null, json!({"price": 1.5, "a": [400]})),
-        of(0, 1, json!("key"), json!({"base64": "/wA="})),
-        of(0, 2, json!("key"), json!({"symbol": "A", "price": 1, "size": 1, "event_time": T})),
-        of(0, 3, json!("gone"), Value::Null),
-        of(1, 0, json!("key"), json!("not json\n\u{1b}[31m")),
-        of(1, 1, json!("key"), json!(17)),
-    ];
-    for (mut found, wanted) in found.iter().cloned().zip(&wanted) {
-        assert!(found.as_object_mut().unwrap().remove("timestamp_ms").unwrap().as_i64().unwrap() > 0);
-        assert_eq!(&found, wanted);
-    }
-    assert_eq!(found.len(), wanted.len());
-    let full = stage.log.topic("ticks");
-    let args = ["tail", &full, "--from-beginning", "--until-end", "--json", "--partition", "1", "--max", "1"];
-    assert_eq!(stage.ok(&args).lines().count(), 1);
-    // Behind the newest there is nothing yet.
-    assert_eq!(stage.ok(&["tail", "ticks", "--until-end", "--json"]), "");
-    let plain = stage.ok(&["tail", "ticks", "--from-beginning", "--until-end"]);
-    assert!(plain.lines().count() == 6 && !plain.contains('\u{1b}'), "{plain}");
-}
-
-#[test]
-fn replay_is_careful() {
-    let Some(stage) = Stage::new("replay", 2, &[]) else { return };
-    let file = |name: &str, text: String| {
-        std::fs::write(stage.path(name), text).unwrap();
-        stage.path(name).to_str().unwrap().to_owned()
-    };
-    let row = |time: i64, price: &str| format!("{time},A,{price},1\n");
-    let header = "ts_us,symbol,price,size\n";
-    let older = file("older.csv", format!("{header}{}", row(T - 1, "1")));
-    let newer = file("newer.csv", format!("{header}{}{}", row(T, "1.10"), row(T + 5, "2")));
-    says(&stage.call(&["replay", "absent.csv"]), 1, &["absent.csv"]);
-    says(&stage.call(&["replay", &file("empty.csv", header.to_owned())]), 1, &["no trades"]);
-    says(
-        &stage.call(&["replay", &file("columns.csv", "ts_us,symbol,size\n1,A,1\n".to_owned())]),
-        1,
-        &["column `price`"],
-    );
-    says(&stage.call(&["replay", &file("cell.csv", format!("{header}{}", row(T, "x")))]), 1, &["line 2", "price"]);
-    assert!(stage.read("ticks").is_empty());
-
-    let summary: Value = serde_json::from_str(&stage.ok(&["replay", "--json", &format!("B={newer}"), &newer])).unwrap();
-    assert_eq!((&summary["ticks"], &summary["watermark"]), (&json!(4), &json!(T + 1_000_000)));
-    says(&stage.call(&["replay", &older]), 1, &["--force", "late"]);
-    assert_eq!(stage.read("ticks").len(), 6);
-    stage.ok(&["replay", "--force", &older]);
-    let ticks = stage.read("ticks");
-    assert_eq!(ticks.len(), 9);
-    assert!(ticks.iter().any(|tick| String::from_utf8_lossy(&tick.value).contains(r#""price":1.10"#)));
+fn starting_is_not_ready() {
+    let Some(stage) = Stage::new("starting", 1, &[]) else { return };
+    let nobody = format!("kafka.brokers={}", free_address());
+    let service = stage.run(&[&nobody]);
+    let (code, why) = service.first("/readyz");
+    assert_eq!((code, why.as_str()), (503, "process: starting\n"));
+    assert_eq!(service.get("/livez").0, 200);
 }

@@ -139,6 +139,18 @@ impl Service {
         http(self.address, path).unwrap_or_default()
     }
 
+    /// The first answer there is.
+    pub fn first(&self, path: &str) -> (u16, String) {
+        let begin = Instant::now();
+        loop {
+            match self.get(path) {
+                (0, _) => assert!(begin.elapsed() < PATIENCE, "nobody listens: {}", self.output()),
+                answer => return answer,
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until `/readyz` answers `status` with a text that holds `part`.
     pub fn wait_ready(&mut self, status: u16, part: &str) -> String {
         let address = self.address;

@@ -121,6 +121,8 @@ impl Transactions {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
+            // A dead letter may carry a key and a value of forecast.max_record_bytes each; brokers take 1,048,588.
+            .set("message.max.bytes", "1048576")
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", "500000");
         let retire = |error: Rdkafka| TransactionError::Retire(format!("{id}: {error}"));

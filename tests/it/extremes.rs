@@ -46,3 +46,17 @@ fn extreme_numbers_survive_a_restart() {
     assert_eq!(stage.read("predictions").len(), 12);
     assert!(stage.read("deadletter").is_empty());
 }
+
+/// With the largest setting, key and value of the longest record that a broker takes still fit a dead letter.
+#[test]
+fn the_longest_records_fit_the_dead_letters() {
+    const LONGEST: usize = 500_000;
+    let Some(stage) = Stage::new("longest", 1, &[&format!("forecast.max_record_bytes={LONGEST}")]) else { return };
+    let long = vec![b'x'; LONGEST + 20_000];
+    stage.log.produce([(0, Some(&long[..]), Some(&long[..]))]);
+    stage.forecast(&[]);
+    let letters = stage.read("deadletter");
+    assert_eq!((letters.len(), letters[0].headers["reason"].as_str()), (1, "oversized"));
+    assert_eq!((letters[0].value.len(), letters[0].key.as_ref().unwrap().len()), (LONGEST, LONGEST));
+    assert_eq!(letters[0].headers["original_size"], long.len().to_string());
+}

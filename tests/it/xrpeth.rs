@@ -23,6 +23,10 @@ fn xrpeth() {
     let Some(stage) = Stage::new("xrpeth", 1, &["bars.interval=1m"]) else { return };
     let trades = data.join("ticks/binance_spot_XRPETH_20191011_aggtrades.csv.gz");
     stage.ok(&["replay", "--speed", "max", trades.to_str().unwrap()]);
+    // Drained half-way and taken up again: the bars are the same.
+    let mut service = stage.run(&["forecast.commit_interval=20ms", "forecast.max_transaction_bytes=50000"]);
+    service.wait("something is committed", || stage.log.committed().get(&0).is_some_and(|offset| *offset > 1_000));
+    service.stop();
     stage.forecast(&[]);
 
     let bars: BTreeMap<i64, Value> =

@@ -52,6 +52,7 @@ impl Log {
         let group = client().set("group.id", group).create().expect("a consumer");
         let producer = client()
             .set("enable.idempotence", "true")
+            .set("message.max.bytes", "1048576")
             .set("queue.buffering.max.messages", "200000")
             .create()
             .expect("a producer");

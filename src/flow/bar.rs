@@ -129,12 +129,12 @@ impl OpenBar {
             self.last_event_time = trade.event_time;
             self.close = trade.price;
         }
-        self.volume += trade.size;
+        self.volume = add(self.volume, trade.size);
         self.notional += trade.price * trade.size;
         self.trades += 1;
         match trade.side {
-            Side::Buy => self.buy_volume += trade.size,
-            Side::Sell => self.sell_volume += trade.size,
+            Side::Buy => self.buy_volume = add(self.buy_volume, trade.size),
+            Side::Sell => self.sell_volume = add(self.sell_volume, trade.size),
             Side::Unknown => {}
         }
         true
@@ -162,6 +162,11 @@ impl OpenBar {
             last_event_time: self.last_event_time,
         }
     }
+}
+
+/// The sum, or the largest number there is: a sum of absurd sizes must not be infinite, which no record can hold.
+fn add(sum: f64, size: f64) -> f64 {
+    (sum + size).min(f64::MAX)
 }
 
 fn clamp(value: f64, low: f64, high: f64, otherwise: f64) -> f64 {

@@ -1,5 +1,5 @@
-//! A topic that holds something else than ticks is not emptied into the dead letters: the partition pauses, says so, and a
-//! restart does not forget.
+//! When a partition pauses instead of going on wrongly: a topic that holds something else than ticks, which is not emptied into
+//! the dead letters, and one with more symbols than it may have. It says so, and a restart does not forget.
 
 use crate::support::raw::{trade, watermark};
 use crate::support::stage::{Service, Stage, metric};
@@ -54,4 +54,25 @@ fn bad_records_below_the_ratio() {
     }
     stage.forecast(&[]);
     assert_eq!(stage.read("deadletter").len(), 6_000);
+}
+
+/// One symbol too many is not filtered: the partition waits before it until more are allowed, and then misses nothing.
+#[test]
+fn too_many_symbols() {
+    let Some(stage) = Stage::new("too_many_symbols", 1, &[]) else { return };
+    let ticks: Vec<_> = ["A", "B", "C", "D", "A"].iter().map(|symbol| trade(symbol, T, 1.0)).collect();
+    stage.log.tell(0, &ticks);
+    stage.log.tell(0, &[watermark(T + 1_000_000)]);
+    for _ in 0..2 {
+        let mut service = stage.run(&["forecast.max_symbols=3"]);
+        let why = service.wait_ready(503, "partition 0 is paused");
+        assert!(why.contains("3 symbols are known at offset 3: raise forecast.max_symbols"), "{why}");
+        service.wait("what came before is committed", || stage.log.committed().get(&0) == Some(&3));
+        service.stop();
+        assert!(stage.read("bars").is_empty());
+    }
+    stage.forecast(&["forecast.max_symbols=4"]);
+    let bars: Vec<_> = stage.read("bars").iter().map(|bar| bar.json()["trades"].clone()).collect();
+    assert_eq!(bars, [2, 1, 1, 1]);
+    assert!(stage.read("deadletter").is_empty());
 }

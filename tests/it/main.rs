@@ -1,13 +1,17 @@
 //! Everything that runs on real parts: Kafka, PostgreSQL, pgbouncer, the program itself. Where a part is absent its tests say
 //! SKIPPED and pass: `deploy/stack up` starts the parts and writes the variables that point at them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bad_topic;
+mod cli;
 mod demo;
 mod event_time;
+mod extremes;
 mod house;
 mod indicators;
 mod kafka;
 mod kills;
+mod models;
 mod poison;
 mod refused_offsets;
 mod replay;
@@ -16,4 +20,5 @@ mod store;
 mod store_outages;
 mod support;
 mod tail;
+mod twins;
 mod xrpeth;

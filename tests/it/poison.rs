@@ -43,7 +43,7 @@ fn pick(i: usize, fields: &[&str]) -> Value {
 }
 
 fn now() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64
+    jiff::Timestamp::now().as_microsecond()
 }
 
 const KINDS: [Kind; 19] = [
@@ -92,7 +92,7 @@ struct Good {
 /// The `i`th good trade: times ascend by 20 ms, with stragglers within the lateness, in several spellings.
 fn good(i: usize) -> Good {
     let symbol = SYMBOLS[i * 7 % SYMBOLS.len()];
-    let straggles = if i % 13 == 0 { 700_000 } else { 0 };
+    let straggles = if i.is_multiple_of(13) { 700_000 } else { 0 };
     // The first of a partition moves its watermark by a minute: what is late is late from the beginning.
     let time = BEGIN + MINUTE + i as i64 * 20_000 - if i > 100 { straggles } else { 0 };
     let (price, size) = (100.0 + (i * 31 % 97) as f64 / 8.0, 0.25 + (i % 5) as f64);
@@ -106,7 +106,7 @@ fn good(i: usize) -> Good {
             r#" {{"kind":"trade","symbol":"{symbol}","price":{price},"size":{size},"side":"{side}","event_time":{time},"trade_id":{i}}}"#
         ),
     };
-    if i % 100 == 0 {
+    if i.is_multiple_of(100) {
         // As long as it may be.
         text.push_str(&" ".repeat(LONGEST - text.len()));
     }
@@ -170,7 +170,7 @@ fn poison() {
     for (partition, log) in logs.iter().enumerate() {
         stage.log.produce(log.iter().map(|sent| (partition as i32, sent.key.as_deref(), sent.value.as_deref())));
     }
-    let metrics = stage.forecast_with(&stage.path("assets.toml"));
+    let metrics = stage.forecast_with(&stage.path("assets.toml"), &["forecast.lanes=2"]);
 
     every_good_one_is_in_its_bar(&stage);
     every_bad_one_is_a_dead_letter(&stage, &logs);
@@ -211,6 +211,11 @@ fn every_good_one_is_in_its_bar(stage: &Stage) {
 
 fn every_bad_one_is_a_dead_letter(stage: &Stage, logs: &[Vec<Sent>]) {
     let topic = stage.log.topic("ticks");
+    let times: BTreeMap<_, _> = stage
+        .read("ticks")
+        .iter()
+        .map(|t| ((t.partition as usize, t.offset as usize), t.timestamp_ms.to_string()))
+        .collect();
     let mut seen = BTreeSet::new();
     for letter in stage.read("deadletter") {
         let header = |name: &str| letter.headers.get(name).unwrap_or_else(|| panic!("no {name}: {letter:?}")).as_str();
@@ -221,6 +226,7 @@ fn every_bad_one_is_a_dead_letter(stage: &Stage, logs: &[Vec<Sent>]) {
         let bytes = sent.value.as_deref().unwrap_or_default();
         assert_eq!(Some(header("reason")), sent.reason, "{}", String::from_utf8_lossy(bytes));
         assert_eq!((header("origin_topic"), letter.partition), (topic.as_str(), place.0 as i32));
+        assert_eq!(header("origin_timestamp_ms"), times[&place]);
         assert_eq!(header("original_size"), bytes.len().to_string());
         assert_eq!(letter.value, bytes[..bytes.len().min(LONGEST)], "{letter:?}");
         assert_eq!(letter.key, sent.key);

@@ -104,8 +104,8 @@ impl Stage {
     }
 
     /// The same with a file of settings, which `--set` still overrides.
-    pub fn forecast_with(&self, file: &Path) -> String {
-        self.forecast_by(self.spawn(&["--config", file.to_str().expect("a path in UTF-8")], &[]))
+    pub fn forecast_with(&self, file: &Path, more: &[&str]) -> String {
+        self.forecast_by(self.spawn(&["--config", file.to_str().expect("a path in UTF-8")], more))
     }
 
     /// Every committed record of an output topic.

@@ -129,11 +129,52 @@ fn members_come_and_go() {
     assert_same(&expected.output, &world.output());
 }
 
-/// SIGTERM in the middle commits what is done and ends with 0, also while windows are being restored.
+/// A process that stands still (a stalled machine) loses its partitions with a transaction open. When it wakes, the other one
+/// has done its work: it must add nothing to it, and may end or join again.
+#[test]
+fn a_frozen_process_adds_nothing_when_it_wakes() {
+    let Some(expected) = undisturbed() else { return };
+    let more = ["kafka.session_timeout=6s", "kafka.transaction_timeout=5s", "forecast.commit_interval=500ms"];
+    let world = World::make("frozen", 4, &more).unwrap();
+    let market = market();
+    let mut frozen = world.start("a", &[]);
+    let mut awake = world.start("b", &[]);
+    // The same two for both in the end, whoever came first.
+    for process in [&mut frozen, &mut awake] {
+        process.wait_for_log("two partitions", |line| {
+            line.contains(": assigned ")
+                && line.split_once("partitions=").is_some_and(|(_, list)| list.len() == "[0, 1]".len())
+        });
+    }
+    world.feed(&market);
+    let own = frozen.partitions();
+    loop {
+        let aim = world.written() + 50;
+        wait_until("progress", &mut [&mut frozen, &mut awake], || world.written() >= aim);
+        frozen.signal("STOP");
+        if own.iter().any(|&partition| world.is_open(partition)) {
+            break;
+        }
+        frozen.signal("CONT");
+        assert!(!world.is_done(), "it was never met with a transaction open");
+    }
+    world.finish(&mut [&mut awake]);
+    let before = world.written();
+    let assignments = frozen.log().matches(": assigned ").count();
+    frozen.signal("CONT");
+    // It has noticed when it has ended or was given partitions again.
+    frozen.wait_until_ended_or(|log| log.matches(": assigned ").count() > assignments);
+    awake.stop();
+    assert_eq!(world.written(), before, "{}", frozen.log());
+    assert_same(&expected.output, &world.output());
+}
+
+/// SIGTERM in the middle commits what is done and ends with 0, also while windows are being restored. Two lanes in a process
+/// write what one does.
 #[test]
 fn sigterm_drains() {
     let Some(expected) = undisturbed() else { return };
-    let world = World::make("drain", 4, &[]).unwrap();
+    let world = World::make("drain", 4, &["forecast.lanes=2"]).unwrap();
     world.feed(&market());
     for round in 1..=4 {
         let mut process = world.start("0", &[]);

@@ -21,7 +21,7 @@ fn kills_between_two_cycles_of_one_jump() {
     process.stop();
     let expected = undisturbed.output();
 
-    let world = World::make("jump", 1, &[patient[0], "forecast.max_transaction_bytes=1"]).unwrap();
+    let world = World::make("jump", 1, &[patient[0], "forecast.max_transaction_bytes=1024"]).unwrap();
     world.feed(&ticks);
     let end = world.end(&world.topics.ticks, 0);
     let closed = || match world.checkpoints().remove(0) {

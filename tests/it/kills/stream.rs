@@ -17,6 +17,14 @@ pub enum Tick {
     Watermark(Micros),
 }
 
+impl Tick {
+    /// A trade of size 1 without an id.
+    pub fn trade(symbol: &str, price: f64, time: Micros) -> Self {
+        let text = format!(r#"{{"symbol":"{symbol}","price":{price},"size":1,"event_time":{time}}}"#);
+        Self::Keyed(symbol.to_owned(), text.into_bytes())
+    }
+}
+
 /// SplitMix64: the same numbers everywhere, for ever.
 pub struct Random(pub u64);
 

@@ -6,11 +6,12 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tickcast::flow::time::SECOND;
 use tickcast::io::kafka::history::History;
 use tickcast::io::kafka::{KafkaError, client};
 
 use super::crashes::undisturbed;
-use super::stream::market;
+use super::stream::{BEGIN, Tick, market};
 use super::world::{World, assert_same, wait_until};
 
 const CALL: Duration = Duration::from_secs(30);
@@ -105,4 +106,33 @@ fn a_restart_waits_for_open_transactions_in_bars() {
     world.finish(&mut [&mut process]);
     process.stop();
     assert_same(&expected.output, &world.output());
+}
+
+/// Records that were fetched but wait behind a backlog of another partition are not taken for the markers of transactions
+/// that an offset may move over.
+#[test]
+fn records_behind_the_backlog_of_another_partition_are_read() {
+    let Some(world) = World::make("behind", 2, &["forecast.commit_interval=50ms"]) else { return };
+    // By their hashes, one symbol for each partition.
+    let (busy, quiet) = ("Q2", "Q0");
+    let trade = |symbol: &str, second: i64| Tick::trade(symbol, 100.0, BEGIN + second * SECOND);
+    world.feed(&[trade(busy, 0), trade(quiet, 0)]);
+    let mut process = world.start("0", &[]);
+    wait_until("the end of both partitions", &mut [&mut process], || world.is_done());
+    let places: Vec<i64> = (0..2).map(|partition| world.end(&world.topics.ticks, partition)).collect();
+    assert_eq!(places, [1, 1], "the symbols share a partition");
+    // Every trade of the backlog closes a bar, which takes far longer than to fetch it.
+    let backlog = 3_000;
+    let mut ticks: Vec<Tick> = (1..=backlog).map(|second| trade(busy, second)).collect();
+    ticks.extend((1..=50).map(|second| trade(quiet, second)));
+    ticks.push(Tick::Watermark(BEGIN + (backlog + 1) * SECOND));
+    world.feed(&ticks);
+    world.finish(&mut [&mut process]);
+    process.stop();
+    let traded = |symbol: &str| {
+        let output = world.output();
+        let bars = output.iter().filter(|((topic, _), _)| *topic == "bars").flat_map(|(_, records)| records);
+        bars.filter(|bar| bar["key"] == symbol && bar["value"]["synthetic"] == false).count()
+    };
+    assert_eq!((traded(busy), traded(quiet)), (backlog as usize + 1, 51));
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output as Ended, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -18,6 +18,7 @@ use tickcast::io::kafka::topics::Topics;
 use tickcast::machine::checkpoint::Checkpoint;
 
 use super::stream::Tick;
+use crate::support;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tickcast");
 /// How long anything that must happen may take on a busy machine.
@@ -46,14 +47,8 @@ pub struct World {
 impl World {
     /// Makes topics with `partitions`; `None`, said aloud, where there is no Kafka.
     pub fn make(name: &str, partitions: i32, more: &[&str]) -> Option<Self> {
-        if std::env::var("TICKCAST__KAFKA__BROKERS").map_or(true, |brokers| brokers.is_empty()) {
-            eprintln!(
-                "SKIPPED: TICKCAST__KAFKA__BROKERS is not set (deploy/stack up, then: set -a; . .local/stack/env)"
-            );
-            return None;
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-        let name = format!("it-{name}-{now:x}");
+        support::kafka()?;
+        let name = support::unique(name);
         let mut settings = vec![
             format!("kafka.topic_prefix={name}."),
             format!("kafka.group={name}"),
@@ -120,6 +115,13 @@ impl World {
     /// The end of a partition, open transactions included.
     pub fn end(&self, topic: &str, partition: i32) -> i64 {
         self.probe.fetch_watermarks(topic, partition, CALL).expect("Kafka answers").1
+    }
+
+    /// Whether a transaction is open in a partition of `bars`.
+    pub fn is_open(&self, partition: i32) -> bool {
+        let stable: BaseConsumer = client::consumer(&self.config.kafka, "none").create().expect("a consumer");
+        let end = stable.fetch_watermarks(&self.topics.bars, partition, CALL).expect("Kafka answers").1;
+        end < self.end(&self.topics.bars, partition)
     }
 
     /// How much was written to `bars` and `predictions`, committed or not.
@@ -226,10 +228,20 @@ impl Process {
         self.child.wait().expect("a child of ours");
     }
 
-    /// SIGTERM.
-    pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+    /// Sends a signal, such as TERM.
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill");
         assert!(sent.success());
+    }
+
+    /// Waits until it has ended, or its log is as `wanted`.
+    pub fn wait_until_ended_or(&mut self, wanted: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().expect("a child of ours").is_none() && !wanted(&self.log()) {
+            assert!(Instant::now() < deadline, "it neither ends nor goes on:\n{}", self.log());
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Waits until it ends by itself; its exit code.
@@ -246,8 +258,16 @@ impl Process {
 
     /// SIGTERM, which must end with 0.
     pub fn stop(&mut self) {
-        self.terminate();
+        self.signal("TERM");
         assert_eq!(self.exit_code(), 0, "after SIGTERM:\n{}", self.log());
+    }
+
+    /// The partitions it was given last.
+    pub fn partitions(&self) -> Vec<i32> {
+        let log = self.log();
+        let line = log.lines().rfind(|line| line.contains(": assigned ")).unwrap_or_default();
+        let list = line.split_once("partitions=[").map_or("", |(_, list)| list.trim_end_matches(']'));
+        list.split(", ").filter_map(|number| number.parse().ok()).collect()
     }
 
     /// What it logged.

@@ -20,5 +20,4 @@ mod store;
 mod store_outages;
 mod support;
 mod tail;
-mod twins;
 mod xrpeth;

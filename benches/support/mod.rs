@@ -48,14 +48,20 @@ impl Bench {
     }
 
     pub fn topic(&self, title: &str) -> Topic {
+        self.topic_with(title, &[])
+    }
+
+    /// Topics whose lane has settings of its own.
+    pub fn topic_with(&self, title: &str, settings: &[&str]) -> Topic {
         let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
         let name: String = title.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
-        let set = [
+        let mut set = vec![
             format!("kafka.topic_prefix=bench-{name}-{unique}."),
             format!("kafka.group=bench-{unique}"),
             "bars.idle_timeout=off".to_owned(),
             "http.listen=off".to_owned(),
         ];
+        set.extend(settings.iter().map(|&setting| setting.to_owned()));
         let config = config::load(None, &set).expect("settings of a bench are valid");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(topics::apply(&config.kafka, 1, -1)).expect("topics are made");
@@ -65,6 +71,11 @@ impl Bench {
 }
 
 impl Topic {
+    /// The settings of its lane.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
     /// Writes `count` ticks and the watermark after them; gives the bytes of their values.
     pub fn produce(&self, load: &Load, count: i64) -> u64 {
         let mut feeder = Feeder::open(&self.config.kafka, &self.ticks).expect("a producer");
@@ -156,7 +167,8 @@ impl Topic {
     }
 }
 
-fn sum(metrics: &Metrics, name: &str) -> f64 {
+/// The value of an instrument by its name.
+pub fn sum(metrics: &Metrics, name: &str) -> f64 {
     let text = metrics.encode();
     let line = text.lines().find(|line| line.starts_with(name));
     line.and_then(|line| line.split(' ').nth(1)).and_then(|value| value.parse().ok()).unwrap_or(0.0)

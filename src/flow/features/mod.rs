@@ -119,7 +119,11 @@ impl FeatureSet {
     }
 
     fn try_evaluate(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, DataFusionError> {
-        self.plan.run(batch)?.iter().map(finite).collect()
+        let mut columns = vec![Vec::with_capacity(batch.num_rows()); self.names.len()];
+        self.plan.run(batch, |arrays| {
+            columns.iter_mut().zip(arrays).try_for_each(|(column, array)| extend(column, array))
+        })?;
+        Ok(columns.into_iter().map(|column| Arc::new(Float64Array::from(column)) as ArrayRef).collect())
     }
 
     /// Row by row, for a batch that holds a row that fails.
@@ -135,15 +139,17 @@ impl FeatureSet {
     }
 }
 
-/// As Float64 without nulls, NaN for what is not finite.
-fn finite(array: &ArrayRef) -> Result<ArrayRef, DataFusionError> {
+/// Adds the values of `array` as Float64 without nulls, NaN for what is not finite.
+fn extend(column: &mut Vec<f64>, array: &ArrayRef) -> Result<(), DataFusionError> {
     let array = if array.data_type() == &DataType::Float64 { array.clone() } else { cast(array, &DataType::Float64)? };
     let values = array.as_primitive::<Float64Type>();
-    if values.null_count() == 0 && values.values().iter().all(|value| !value.is_infinite()) {
-        return Ok(array);
+    let finite = |value: f64| if value.is_finite() { value } else { f64::NAN };
+    if values.null_count() == 0 {
+        column.extend(values.values().iter().map(|value| finite(*value)));
+    } else {
+        column.extend(values.iter().map(|value| value.map_or(f64::NAN, finite)));
     }
-    let finite = |value: Option<f64>| value.filter(|value| value.is_finite()).unwrap_or(f64::NAN);
-    Ok(Arc::new(values.iter().map(finite).collect::<Vec<f64>>().into_iter().collect::<Float64Array>()))
+    Ok(())
 }
 
 #[cfg(test)]

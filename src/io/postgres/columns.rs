@@ -83,6 +83,11 @@ impl Column {
         self.kind.array_type()
     }
 
+    /// Its kind, and its values: a length and the bytes of each; the length of a null is -1.
+    pub fn elements(&self) -> (Kind, &[u8]) {
+        (self.kind, &self.elements)
+    }
+
     /// Forgets the values and keeps the memory.
     pub fn clear(&mut self) {
         self.count = 0;

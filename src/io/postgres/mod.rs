@@ -1,9 +1,11 @@
 //! PostgreSQL: connections, migrations, day partitions, and the projector's transaction of rows and offsets.
 //!
-//! Everything works behind a pooler in transaction mode: no named statement, no session lock, no session setting.
+//! Everything works behind a pooler in transaction mode: no named statement that outlives its transaction, no session lock,
+//! no session setting.
 
 pub mod columns;
 pub mod connect;
+pub mod copy;
 pub mod migrate;
 pub mod offsets;
 pub mod partitions;

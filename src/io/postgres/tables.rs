@@ -81,8 +81,14 @@ pub const PREDICTIONS: Table = Table {
 };
 
 impl Table {
+    /// The statement that takes the stream of [`super::copy`]; it fails when a key is there already.
+    pub fn copy(&self) -> String {
+        let names: Vec<_> = self.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.name, names.join(", "))
+    }
+
     /// The statement that takes one array a column and writes its rows; it fails when a key is there already.
-    pub fn insert(&self) -> String {
+    fn insert(&self) -> String {
         let list = |each: &dyn Fn(usize, &str, Kind) -> Option<String>| {
             let parts: Vec<_> =
                 self.columns.iter().enumerate().filter_map(|(index, (name, kind))| each(index, name, *kind)).collect();
@@ -100,7 +106,8 @@ impl Table {
         format!("INSERT INTO {} ({names}) SELECT {values} FROM unnest({arrays}) AS r ({names})", self.name)
     }
 
-    /// The same, but a row that is there already is replaced: of two records with one key, the later in the log holds.
+    /// The statement that takes one array a column and writes its rows; a row that is there already is replaced: of two records
+    /// with one key, the later in the log holds.
     pub fn upsert(&self) -> String {
         let replaced: Vec<_> = self
             .columns

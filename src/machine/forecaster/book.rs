@@ -87,6 +87,11 @@ impl Book {
         self.entries[place as usize].as_ref().expect("places in use come from this book")
     }
 
+    /// The windows to lend, and beside them the entries by place.
+    pub fn windows_and_entries(&mut self) -> (&mut Windows, &[Option<Entry>]) {
+        (&mut self.windows, &self.entries)
+    }
+
     /// Makes an entry for a symbol that has none.
     pub fn insert(&mut self, symbol: Symbol) -> u32 {
         let entry = Entry {

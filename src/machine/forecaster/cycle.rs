@@ -86,7 +86,8 @@ impl Forecaster {
                 Closing::Nothing => {}
             }
         }
-        self.feature_rows(&closing, 0, champion, out);
+        let newest: Vec<_> = closing.iter().map(|&place| (place, 0)).collect();
+        self.feature_rows(&newest, champion, out);
         self.predict(&closing, champion, out);
         self.book.remove(&gone);
         self.closed = Some(end);
@@ -114,37 +115,33 @@ impl Forecaster {
         }
     }
 
-    /// Computes the feature row of the window that ends `back` bars ago for every symbol of `places` that has one.
-    pub(super) fn feature_rows(&mut self, places: &[u32], back: usize, champion: &Champion, out: &mut Cycle) {
+    /// Computes the feature row of the window that ends `back` bars ago for every `(place, back)` that has one, in that order.
+    pub(super) fn feature_rows(&mut self, wanted: &[(u32, usize)], champion: &Champion, out: &mut Cycle) {
         let window = champion.spec().window;
         let book = &mut self.book;
-        let ready: Vec<u32> =
-            places.iter().copied().filter(|&p| book.windows.len(book.get(p).slot) >= window + back).collect();
+        let ready: Vec<(u32, usize)> = wanted
+            .iter()
+            .copied()
+            .filter(|&(place, back)| book.windows.len(book.get(place).slot) >= window + back)
+            .collect();
         if ready.is_empty() {
             return;
         }
         let step = self.rules.interval.micros();
-        let rows: Vec<_> = ready
-            .iter()
-            .map(|&place| {
-                let entry = book.get(place);
-                let newest = entry.last.as_ref().map_or(0, |bar| bar.close_time);
-                (entry.slot, entry.symbol.clone(), newest - i64::try_from(back).unwrap_or(0) * step)
-            })
-            .collect();
-        let view = rows.iter().map(|(slot, symbol, close_time)| WindowRow {
-            slot: *slot,
-            back,
-            symbol: symbol.as_str(),
-            close_time: *close_time,
+        let (windows, entries) = book.windows_and_entries();
+        let rows = ready.iter().map(|&(place, back)| {
+            let entry = entries[place as usize].as_ref().expect("places in use come from this book");
+            let newest = entry.last.as_ref().map_or(0, |bar| bar.close_time);
+            let close_time = newest - i64::try_from(back).unwrap_or(0) * step;
+            WindowRow { slot: entry.slot, back, symbol: entry.symbol.as_str(), close_time }
         });
-        let columns = match book.windows.view(view, |batch| champion.features.evaluate(batch)) {
+        let columns = match windows.view(rows, |batch| champion.features.evaluate(batch)) {
             Ok(Ok(columns)) => columns,
             Ok(Err(error)) => return self.failed_rows(&ready, champion, error.to_string(), out),
             Err(error) => return self.failed_rows(&ready, champion, error.to_string(), out),
         };
         let columns: Vec<_> = columns.iter().map(|column| column.as_primitive::<Float64Type>()).collect();
-        for (row, &place) in ready.iter().enumerate() {
+        for (row, &(place, _)) in ready.iter().enumerate() {
             let values =
                 columns.iter().map(|column| if column.is_null(row) { f32::NAN } else { column.value(row) as f32 });
             self.book.entry(place).rows.push(values);
@@ -152,10 +149,10 @@ impl Forecaster {
     }
 
     /// Rows whose features could not be computed hold no number, and so abstain.
-    fn failed_rows(&mut self, places: &[u32], champion: &Champion, problem: String, out: &mut Cycle) {
+    fn failed_rows(&mut self, wanted: &[(u32, usize)], champion: &Champion, problem: String, out: &mut Cycle) {
         out.problems.push(problem);
         let width = champion.features.names().len();
-        for &place in places {
+        for &(place, _) in wanted {
             self.book.entry(place).rows.push(std::iter::repeat_n(f32::NAN, width));
         }
     }

@@ -9,6 +9,9 @@ use crate::flow::rules::Rules;
 use crate::flow::time::Micros;
 use crate::machine::checkpoint::Checkpoint;
 
+/// Symbols whose feature rows are computed in one view.
+const SYMBOLS_AT_ONCE: usize = 16;
+
 /// A restored state that cannot be what was committed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
@@ -86,8 +89,12 @@ impl Forecaster {
         self.book.remove(&gone);
         let places = self.book.order().to_vec();
         let mut out = Cycle::default();
-        for back in (0..champion.spec().sequence).rev() {
-            self.feature_rows(&places, back, champion, &mut out);
+        let sequence = champion.spec().sequence;
+        // A few symbols at a time, all rows of one after the other: they overlap, so its bars come from memory once.
+        for places in places.chunks(SYMBOLS_AT_ONCE) {
+            let oldest_first = |&place| (0..sequence).rev().map(move |back| (place, back));
+            let rows: Vec<_> = places.iter().flat_map(oldest_first).collect();
+            self.feature_rows(&rows, champion, &mut out);
         }
         match out.problems.pop() {
             Some(problem) => Err(RestoreError::Features(problem)),

@@ -12,7 +12,7 @@
 //! lost) is turned away, reads the offsets again and goes on from there: nothing is lost, nothing stored twice.
 
 mod assignment;
-mod batch;
+pub mod batch;
 mod consumer;
 mod locate;
 mod positions;

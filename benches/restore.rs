@@ -82,7 +82,8 @@ fn child(topic: &Topic, runs: usize) -> Measured {
             let output = command.env(CHILD, format!("{} {}", kafka.topic_prefix, kafka.group)).output().expect("a run");
             let text = String::from_utf8_lossy(&output.stdout);
             let mut numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
-            let mut next = || numbers.next().unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+            let mut next =
+                || numbers.next().unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
             Measured { restore: next(), ready: next(), resident: next() }
         })
         .collect();

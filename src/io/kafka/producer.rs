@@ -30,7 +30,10 @@ pub enum TransactionError {
     #[error("producer retired: {0}")]
     Retire(String),
     /// Another process took this one's place.
-    #[error("fenced: another process runs with the same kafka.instance ({0}); give each process its own")]
+    #[error(
+        "fenced: another process runs with the same kafka.instance, or this one stood still for longer than \
+         kafka.transaction_timeout ({0}); give each process its own instance, and restart this one if it has one"
+    )]
     Fenced(String),
 }
 

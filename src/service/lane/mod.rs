@@ -92,7 +92,10 @@ pub enum LaneError {
         why: String,
     },
     /// Another member has this one's static id.
-    #[error("fenced: another process runs with the same kafka.instance ({0}); give each process its own")]
+    #[error(
+        "fenced: another process runs with the same kafka.instance, or this one stood still for longer than \
+         kafka.transaction_timeout ({0}); give each process its own instance, and restart this one if it has one"
+    )]
     Fenced(String),
     /// Input and output topics do not fit.
     #[error("{0}")]

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::stream::{Random, market};
-use super::world::{OFTEN, Output, World, assert_same, wait_until};
+use super::world::{OFTEN, Output, Process, World, assert_same, wait_until};
 
 /// What an undisturbed run over [`market`] and four partitions writes.
 pub struct Undisturbed {
@@ -147,17 +147,7 @@ fn a_frozen_process_adds_nothing_when_it_wakes() {
         });
     }
     world.feed(&market);
-    let own = frozen.partitions();
-    loop {
-        let aim = world.written() + 50;
-        wait_until("progress", &mut [&mut frozen, &mut awake], || world.written() >= aim);
-        frozen.signal("STOP");
-        if own.iter().any(|&partition| world.is_open(partition)) {
-            break;
-        }
-        frozen.signal("CONT");
-        assert!(!world.is_done(), "it was never met with a transaction open");
-    }
+    freeze_in_a_transaction(&world, &mut frozen);
     world.finish(&mut [&mut awake]);
     let before = world.written();
     let assignments = frozen.log().matches(": assigned ").count();
@@ -167,6 +157,43 @@ fn a_frozen_process_adds_nothing_when_it_wakes() {
     awake.stop();
     assert_eq!(world.written(), before, "{}", frozen.log());
     assert_same(&expected.output, &world.output());
+}
+
+/// The same for a process that is alone: its transaction has been aborted by the broker while it stood still. To a producer
+/// that looks as if it had a twin, so it may end (and says so); what it began is done again.
+#[test]
+fn a_transaction_that_timed_out_is_done_again() {
+    let Some(expected) = undisturbed() else { return };
+    let more = ["kafka.session_timeout=45s", "kafka.transaction_timeout=2s", "forecast.commit_interval=500ms"];
+    let world = World::make("timeout", 4, &more).unwrap();
+    world.feed(&market());
+    let mut process = world.start("0", &[]);
+    freeze_in_a_transaction(&world, &mut process);
+    wait_until("the broker's abort", &mut [&mut process], || (0..4).all(|partition| !world.is_open(partition)));
+    process.signal("CONT");
+    process.wait_until_ended_or(|_| world.is_done());
+    if !world.is_done() {
+        assert_eq!(process.exit_code(), 1, "{}", process.log());
+        assert!(process.log().contains("stood still for longer than kafka.transaction_timeout"), "{}", process.log());
+        process = world.start("0", &[]);
+    }
+    world.finish(&mut [&mut process]);
+    process.stop();
+    assert_same(&expected.output, &world.output());
+}
+
+/// Stops `process` (SIGSTOP) while it has a transaction open.
+fn freeze_in_a_transaction(world: &World, process: &mut Process) {
+    loop {
+        let aim = world.written() + 50;
+        wait_until("progress", &mut [process], || world.written() >= aim);
+        process.signal("STOP");
+        if process.partitions().iter().any(|&partition| world.is_open(partition)) {
+            return;
+        }
+        process.signal("CONT");
+        assert!(!world.is_done(), "it was never met with a transaction open");
+    }
 }
 
 /// SIGTERM in the middle commits what is done and ends with 0, also while windows are being restored. Two lanes in a process

@@ -114,7 +114,7 @@ fn a_restart_waits_for_open_transactions_in_bars() {
 fn records_behind_the_backlog_of_another_partition_are_read() {
     let Some(world) = World::make("behind", 2, &["forecast.commit_interval=50ms"]) else { return };
     // By their hashes, one symbol for each partition.
-    let (busy, quiet) = ("Q2", "Q0");
+    let (busy, quiet) = ("Q0", "Q2");
     let trade = |symbol: &str, second: i64| Tick::trade(symbol, 100.0, BEGIN + second * SECOND);
     world.feed(&[trade(busy, 0), trade(quiet, 0)]);
     let mut process = world.start("0", &[]);
@@ -123,10 +123,9 @@ fn records_behind_the_backlog_of_another_partition_are_read() {
     assert_eq!(places, [1, 1], "the symbols share a partition");
     // Every trade of the backlog closes a bar, which takes far longer than to fetch it.
     let backlog = 3_000;
-    let mut ticks: Vec<Tick> = (1..=backlog).map(|second| trade(busy, second)).collect();
-    ticks.extend((1..=50).map(|second| trade(quiet, second)));
-    ticks.push(Tick::Watermark(BEGIN + (backlog + 1) * SECOND));
-    world.feed(&ticks);
+    world.feed(&(1..=backlog).map(|second| trade(busy, second)).collect::<Vec<_>>());
+    world.feed(&(1..=50).map(|second| trade(quiet, second)).collect::<Vec<_>>());
+    world.feed(&[Tick::Watermark(BEGIN + (backlog + 1) * SECOND)]);
     world.finish(&mut [&mut process]);
     process.stop();
     let traded = |symbol: &str| {

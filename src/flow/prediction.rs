@@ -1,6 +1,5 @@
 //! What is said about a symbol at a bar's close, abstentions included.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -196,11 +195,9 @@ pub fn prediction_id(
 ) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{symbol}|{interval}|{as_of}|{horizon}|{model}|{version}"));
-    hash.finalize()[..16].iter().fold(String::with_capacity(32), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    hash.finalize()[..16].iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

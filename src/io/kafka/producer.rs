@@ -104,10 +104,30 @@ pub struct Outgoing<'a> {
     pub bar: Option<Micros>,
 }
 
+/// Records are handed to librdkafka in bursts of this many bytes: it sends what lies in its queue at once, and one request
+/// per closing cycle would keep its thread and the broker busier than the lane.
+const BURST: usize = 256 * 1024;
+
+/// A record that waits for its burst.
+struct Queued {
+    /// Place in [`Transactions::topics`].
+    topic: usize,
+    partition: i32,
+    /// Key and value, one after the other.
+    bytes: Vec<u8>,
+    /// Length of the key, if there is one.
+    key: Option<usize>,
+    headers: OwnedHeaders,
+    opaque: usize,
+}
+
 /// A transactional producer, of one lane, for one thread.
 pub struct Transactions {
     producer: BaseProducer<Deliveries>,
     timeout: Duration,
+    outbox: Vec<Queued>,
+    outbox_bytes: usize,
+    topics: Vec<String>,
 }
 
 impl Transactions {
@@ -130,7 +150,7 @@ impl Transactions {
             .set("queue.buffering.max.messages", "500000");
         let retire = |error: Rdkafka| TransactionError::Retire(format!("{id}: {error}"));
         let producer = BaseProducer::from_config_and_context(&settings, Deliveries::default()).map_err(retire)?;
-        let transactions = Self { producer, timeout };
+        let transactions = Self { producer, timeout, outbox: Vec::new(), outbox_bytes: 0, topics: Vec::new() };
         let deadline = Instant::now() + timeout * 3;
         loop {
             match transactions.producer.init_transactions(timeout) {
@@ -147,23 +167,58 @@ impl Transactions {
     ///
     /// # Errors
     /// When the producer is in no state to.
-    pub fn begin(&self) -> Result<(), TransactionError> {
+    pub fn begin(&mut self) -> Result<(), TransactionError> {
+        self.forget();
         lock(&self.producer.context().written).clear();
         *lock(&self.producer.context().failure) = None;
         self.producer.begin_transaction().map_err(|error| triage(&error))
     }
 
-    /// Hands a record to librdkafka, waiting while its queue is full.
+    /// Takes a record into the transaction; it is on its way after [`Transactions::drain`] at the latest.
     ///
     /// # Errors
-    /// When it is refused, or the queue stays full.
-    pub fn send(&self, record: Outgoing<'_>) -> Result<(), TransactionError> {
-        let opaque = record.bar.map_or(0, |end| usize::try_from(end).unwrap_or(0));
-        let mut message = BaseRecord::with_opaque_to(record.topic, opaque)
+    /// When one of its burst is refused, or librdkafka's queue stays full.
+    pub fn send(&mut self, record: Outgoing<'_>) -> Result<(), TransactionError> {
+        let topic = self.topics.iter().position(|topic| topic == record.topic).unwrap_or_else(|| {
+            self.topics.push(record.topic.to_owned());
+            self.topics.len() - 1
+        });
+        let bytes = [record.key.unwrap_or_default(), record.value].concat();
+        self.outbox_bytes += bytes.len();
+        self.outbox.push(Queued {
+            topic,
+            partition: record.partition,
+            bytes,
+            key: record.key.map(<[u8]>::len),
+            headers: record.headers,
+            opaque: record.bar.map_or(0, |end| usize::try_from(end).unwrap_or(0)),
+        });
+        if self.outbox_bytes >= BURST { self.hand_over() } else { Ok(()) }
+    }
+
+    /// Hands the waiting records to librdkafka.
+    fn hand_over(&mut self) -> Result<(), TransactionError> {
+        self.outbox_bytes = 0;
+        let mut outbox = std::mem::take(&mut self.outbox);
+        let handed = outbox.drain(..).try_for_each(|record| self.enqueue(record));
+        self.outbox = outbox;
+        self.producer.poll(Duration::ZERO);
+        handed
+    }
+
+    /// Drops the waiting records: their transaction is over.
+    fn forget(&mut self) {
+        self.outbox.clear();
+        self.outbox_bytes = 0;
+    }
+
+    fn enqueue(&self, record: Queued) -> Result<(), TransactionError> {
+        let (key, value) = record.bytes.split_at(record.key.unwrap_or(0));
+        let mut message = BaseRecord::with_opaque_to(&self.topics[record.topic], record.opaque)
             .partition(record.partition)
-            .payload(record.value)
+            .payload(value)
             .headers(record.headers);
-        message.key = record.key;
+        message.key = record.key.map(|_| key);
         let deadline = Instant::now() + self.timeout;
         loop {
             match self.producer.send(message) {
@@ -181,7 +236,8 @@ impl Transactions {
     ///
     /// # Errors
     /// When a delivery failed or takes longer than the transaction may.
-    pub fn drain(&self) -> Result<Vec<Written>, TransactionError> {
+    pub fn drain(&mut self) -> Result<Vec<Written>, TransactionError> {
+        self.hand_over()?;
         self.settle(self.timeout)?;
         if let Some((error, place)) = lock(&self.producer.context().failure).take() {
             return Err(match triage(&error) {
@@ -190,11 +246,6 @@ impl Transactions {
             });
         }
         Ok(std::mem::take(&mut *lock(&self.producer.context().written)))
-    }
-
-    /// Serves delivery reports without waiting, so that the queue stays short.
-    pub fn serve(&self) {
-        self.producer.poll(Duration::ZERO);
     }
 
     fn settle(&self, timeout: Duration) -> Result<(), TransactionError> {
@@ -242,7 +293,8 @@ impl Transactions {
     ///
     /// # Errors
     /// When the producer must be retired instead.
-    pub fn abort(&self) -> Result<(), TransactionError> {
+    pub fn abort(&mut self) -> Result<(), TransactionError> {
+        self.forget();
         // An abort waits for delivery reports that only this thread would poll.
         self.producer.purge(PurgeConfig::default().queue().inflight());
         self.settle(self.timeout).map_err(|error| TransactionError::Retire(error.to_string()))?;

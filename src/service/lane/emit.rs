@@ -78,7 +78,6 @@ impl Lane {
                 bar: None,
             })?;
         }
-        self.producer.serve();
         if let Some(open) = &mut self.open {
             open.bytes += bytes;
             open.bars += cycle.bars.len() as u64;

@@ -23,10 +23,20 @@ struct Span {
 }
 
 impl Gaps {
+    /// End of the last bar that `gap` touches.
+    pub fn last_touched(gap: &Gap<'_>, interval: Interval) -> Micros {
+        interval.close_of(gap.to.saturating_sub(1).max(gap.from))
+    }
+
+    /// Whether a gap of `symbol` is held.
+    pub fn know(&self, symbol: &str) -> bool {
+        self.by_symbol.contains_key(symbol)
+    }
+
     /// Notes a gap read at `offset`; `false` when every bar it touches ends at or before `closed`.
     pub fn add(&mut self, gap: &Gap<'_>, interval: Interval, closed: Micros, offset: i64) -> bool {
         let first = interval.close_of(gap.from);
-        let last = interval.close_of(gap.to.saturating_sub(1).max(gap.from));
+        let last = Self::last_touched(gap, interval);
         if last <= closed {
             return false;
         }

@@ -2,6 +2,7 @@
 
 use super::Forecaster;
 use crate::flow::dead_letter::Reason;
+use crate::flow::gaps::Gaps;
 use crate::flow::symbol::Symbol;
 use crate::flow::tick::{Gap, Record, Trade};
 use crate::flow::time::Micros;
@@ -72,16 +73,16 @@ impl Forecaster {
         if gap.to > at.kafka_time.saturating_add(self.rules.future_skew) {
             return Verdict::Dead(Reason::Future);
         }
-        if self.gaps.len() >= self.rules.max_symbols {
-            return Verdict::Full;
-        }
         // Late is measured as for trades, against the watermark.
         let closed = self.watermark.unwrap_or(Micros::MIN);
-        if self.gaps.add(gap, self.rules.interval, closed, at.offset) {
-            Verdict::Used
-        } else {
-            Verdict::Dead(Reason::Late)
+        if Gaps::last_touched(gap, self.rules.interval) <= closed {
+            return Verdict::Dead(Reason::Late);
         }
+        if self.gaps.len() >= self.rules.max_symbols && !self.gaps.know(&gap.symbol) {
+            return Verdict::Full;
+        }
+        self.gaps.add(gap, self.rules.interval, closed, at.offset);
+        Verdict::Used
     }
 
     fn mark(&mut self, at: Position, time: Micros) -> Verdict {
@@ -120,5 +121,25 @@ impl Forecaster {
             }
             Record::Gap(_) | Record::Watermark(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::time::SECOND;
+    use crate::machine::forecaster::tests::forecaster_of;
+
+    #[test]
+    fn a_full_book_of_gaps_still_takes_known_symbols_and_late_gaps() {
+        let mut forecaster = forecaster_of(1);
+        let now = 1_700_000_000 * SECOND;
+        let at = |offset| Position { offset, kafka_time: now };
+        let gap = |symbol: &'static str, from| Record::Gap(Gap { symbol: symbol.into(), from, to: from + 1 });
+        forecaster.apply(at(0), &Record::Watermark(now - 10 * SECOND));
+        assert_eq!(forecaster.apply(at(1), &gap("A", now)), Verdict::Used);
+        assert_eq!(forecaster.apply(at(2), &gap("A", now)), Verdict::Used);
+        assert_eq!(forecaster.apply(at(3), &gap("B", now - 60 * SECOND)), Verdict::Dead(Reason::Late));
+        assert_eq!(forecaster.apply(at(4), &gap("B", now)), Verdict::Full);
     }
 }

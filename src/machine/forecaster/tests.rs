@@ -51,6 +51,11 @@ impl Event {
     }
 }
 
+/// An empty forecaster that holds at most `max_symbols`.
+pub(super) fn forecaster_of(max_symbols: usize) -> Forecaster {
+    Forecaster::new(Rules { max_symbols, ..rules() }, &fake())
+}
+
 fn interval() -> Interval {
     Interval::from_seconds(1).unwrap()
 }

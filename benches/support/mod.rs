@@ -64,7 +64,7 @@ impl Bench {
         set.extend(settings.iter().map(|&setting| setting.to_owned()));
         let config = config::load(None, &set).expect("settings of a bench are valid");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(topics::apply(&config.kafka, 1, -1)).expect("topics are made");
+        runtime.block_on(topics::apply(&config.kafka, 1, -1, config.bars.interval)).expect("topics are made");
         let ticks = format!("{}ticks", config.kafka.topic_prefix);
         Topic { config: Arc::new(config), ticks }
     }

@@ -33,7 +33,9 @@ impl Topics {
         let runtime = super::runtime()?;
         match self.action {
             Action::Apply { partitions, replication } => {
-                for (name, applied) in runtime.block_on(topics::apply(&config.kafka, partitions, replication))? {
+                for (name, applied) in
+                    runtime.block_on(topics::apply(&config.kafka, partitions, replication, config.bars.interval))?
+                {
                     let state = if applied == Applied::Created { "created" } else { "unchanged" };
                     println!("{name}: {state}, {partitions} partitions");
                 }

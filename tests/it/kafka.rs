@@ -20,7 +20,7 @@ fn a_topic_made_anew_is_another_topic() {
     let unknown = topic_id::identity(admin.inner(), &topic, TIMEOUT).unwrap_err().to_string();
     assert!(unknown.contains(&topic), "{unknown}");
 
-    runtime.block_on(topics::apply(&config, 1, 1)).unwrap();
+    runtime.block_on(topics::apply(&config, 1, 1, "10s".parse().unwrap())).unwrap();
     let first = topic_id::identity(admin.inner(), &topic, TIMEOUT).unwrap();
     assert_eq!(topic_id::identity(admin.inner(), &topic, TIMEOUT).unwrap(), first);
     assert!(!first.cluster_id.is_empty() && first.topic_id.len() == 22, "{first:?}");
@@ -29,7 +29,7 @@ fn a_topic_made_anew_is_another_topic() {
     // Deletion is not at once everywhere: the same name may be refused, or be answered for, a moment longer.
     let second = (0..100).find_map(|_| {
         std::thread::sleep(Duration::from_millis(50));
-        runtime.block_on(topics::apply(&config, 1, 1)).ok()?;
+        runtime.block_on(topics::apply(&config, 1, 1, "10s".parse().unwrap())).ok()?;
         topic_id::identity(admin.inner(), &topic, TIMEOUT).ok().filter(|second| *second != first)
     });
     let second = second.expect("the topic is made anew within five seconds");

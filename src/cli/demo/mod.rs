@@ -112,7 +112,7 @@ fn make_topics(config: &Config, runtime: &tokio::runtime::Runtime) -> anyhow::Re
     let ticks = Topics::new(&config.kafka.topic_prefix).ticks;
     let there = topics::partition_count(&topics::admin(&config.kafka)?, &ticks)?;
     let partitions = if there == 0 { PARTITIONS } else { there };
-    runtime.block_on(topics::apply(&config.kafka, partitions, -1))?;
+    runtime.block_on(topics::apply(&config.kafka, partitions, -1, config.bars.interval))?;
     Ok(())
 }
 

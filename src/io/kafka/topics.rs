@@ -8,6 +8,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::{KafkaError, client};
 use crate::config::Kafka;
+use crate::flow::time::Interval;
 
 /// Full names of the topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +44,10 @@ impl Topics {
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before looking again whether new topics are known.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A month, in milliseconds: how long bars are kept, which is far longer than a window of any usual interval.
-const MONTH_MS: &str = "2592000000";
+/// A month, in milliseconds: how long bars are kept at least.
+const MONTH_MS: i64 = 2_592_000_000;
+/// Bars in three windows of the reference model, whose 319 bars are those of most: what a restore may need, and room.
+const BARS_KEPT: i64 = 3 * 319;
 /// A week, in milliseconds.
 const WEEK_MS: &str = "604800000";
 
@@ -59,18 +62,24 @@ pub enum Applied {
 
 /// Creates the topics that are missing, with `partitions` each, and checks those that are there.
 ///
-/// Timestamps are LogAppendTime: event times would let retention delete a replay of an old year.
+/// Bars are kept for a month or three windows of `interval`, whichever is longer. Timestamps are LogAppendTime: event times would let retention delete a replay of an old year.
 ///
 /// # Errors
 /// When a topic is there with another number of partitions or another timestamp type, or Kafka refuses.
-pub async fn apply(config: &Kafka, partitions: i32, replication: i32) -> Result<Vec<(String, Applied)>, KafkaError> {
+pub async fn apply(
+    config: &Kafka,
+    partitions: i32,
+    replication: i32,
+    interval: Interval,
+) -> Result<Vec<(String, Applied)>, KafkaError> {
     let topics = Topics::new(&config.topic_prefix);
     let admin = admin(config)?;
+    let bars_retention = MONTH_MS.max(BARS_KEPT * interval.micros() / 1_000).to_string();
     let new: Vec<_> = topics
         .all()
         .into_iter()
         .map(|name| {
-            let retention = if name == topics.bars { MONTH_MS } else { WEEK_MS };
+            let retention = if name == topics.bars { &bars_retention } else { WEEK_MS };
             NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
                 .set("message.timestamp.type", "LogAppendTime")
                 .set("cleanup.policy", "delete")

@@ -41,7 +41,7 @@ impl World {
             client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
         });
         let kafka = super::settings(&name, &[]).kafka;
-        runtime.block_on(topics::apply(&kafka, partitions, 1)).expect("topics");
+        runtime.block_on(topics::apply(&kafka, partitions, 1, "10s".parse().unwrap())).expect("topics");
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &kafka.brokers)
             .set("transactional.id", &name)
@@ -114,7 +114,9 @@ impl World {
         self.runtime.block_on(delete).expect("deleted topics");
         // Deletion is not at once everywhere.
         wait("the topics are gone", || topics::partition_count(&admin, &self.topics.bars).is_ok_and(|n| n == 0));
-        wait("the topics are back", || self.runtime.block_on(topics::apply(&kafka, partitions, 1)).is_ok());
+        wait("the topics are back", || {
+            self.runtime.block_on(topics::apply(&kafka, partitions, 1, "10s".parse().unwrap())).is_ok()
+        });
     }
 
     fn transaction(&self, fill: impl FnOnce(&BaseProducer)) {

@@ -46,8 +46,7 @@ fn main() {
 fn measure(bench: &Bench, rate: u64, pace: u64, seconds: Duration) {
     let (topic, other) = (bench.topic_with("lane", &SETTINGS), bench.topic_with("bare", &SETTINGS));
     let (metrics, health, stop) = (Arc::new(Metrics::default()), Health::default(), Stop::default());
-    let running =
-        Running::start(topic.config(), &[Role::Forecast], &metrics, &health, &stop).expect("the lane starts");
+    let running = Running::start(topic.config(), &[Role::Forecast], &metrics, &health, &stop).expect("the lane starts");
     let mut lane = Feed::new(topic.config(), rate, pace);
     lane.warm();
     let predictions = |result| metrics.predictions.get_or_create(&ResultLabel { result }).get();

@@ -38,7 +38,9 @@ fn run(config: &Config, schedule: Schedule, ended: &AtomicBool) {
     list.add_partition_offset(&topics.ticks, 0, Offset::Offset(0)).expect("an offset");
     consumer.assign(&list).expect("assigned");
     // Numbers that do not repeat: text as compressible as a record.
-    let pad = |bytes: usize| -> String { (0_u64..).flat_map(|n| format!("{},", n * 7_919).into_bytes()).map(char::from).take(bytes).collect() };
+    let pad = |bytes: usize| -> String {
+        (0_u64..).flat_map(|n| format!("{},", n * 7_919).into_bytes()).map(char::from).take(bytes).collect()
+    };
     let (bar, prediction) = (pad(BAR_BYTES), pad(PREDICTION_BYTES));
     while !ended.load(Ordering::Acquire) {
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) else { continue };
@@ -56,9 +58,7 @@ fn run(config: &Config, schedule: Schedule, ended: &AtomicBool) {
         (0..PREDICTIONS).for_each(|_| send(&topics.predictions, &prediction));
         producer.drain().expect("delivered");
         let mut offsets = TopicPartitionList::new();
-        offsets
-            .add_partition_offset(&topics.ticks, 0, Offset::Offset(message.offset() + 1))
-            .expect("an offset");
+        offsets.add_partition_offset(&topics.ticks, 0, Offset::Offset(message.offset() + 1)).expect("an offset");
         producer.commit(&offsets, &group).expect("committed");
     }
 }

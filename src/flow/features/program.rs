@@ -76,8 +76,12 @@ impl Program {
                         Some(self.push(Step::One(f64::ln, argument)))
                     }
                     // As DataFusion has it, NaN is larger than any number, and 0.0 larger than -0.0.
-                    (None, "greatest") => self.pick(&arguments, schema, input, |a, b| if a.total_cmp(&b).is_ge() { a } else { b }),
-                    (None, "least") => self.pick(&arguments, schema, input, |a, b| if a.total_cmp(&b).is_le() { a } else { b }),
+                    (None, "greatest") => {
+                        self.pick(&arguments, schema, input, |a, b| if a.total_cmp(&b).is_ge() { a } else { b })
+                    }
+                    (None, "least") => {
+                        self.pick(&arguments, schema, input, |a, b| if a.total_cmp(&b).is_le() { a } else { b })
+                    }
                     _ => None,
                 }
             }

@@ -77,7 +77,8 @@ fn program_equals_plan(sql: &str) -> bool {
     let rows = slots.iter().map(|&(slot, _)| WindowRow { slot, back: 0, symbol: "A", close_time: 60_000_000 });
     let (both, plan) = windows.view(rows, |batch| (set.evaluate(batch), set.evaluate_plan(batch))).unwrap();
     let bits = |columns: Vec<ArrayRef>| -> Vec<Vec<u64>> {
-        let bits = |column: &ArrayRef| column.as_primitive::<Float64Type>().values().iter().map(|x| x.to_bits()).collect();
+        let bits =
+            |column: &ArrayRef| column.as_primitive::<Float64Type>().values().iter().map(|x| x.to_bits()).collect();
         columns.iter().map(bits).collect()
     };
     assert_eq!(bits(both.unwrap()), bits(plan.unwrap()), "{sql}");
@@ -91,9 +92,13 @@ fn the_program_computes_what_the_plan_computes() {
         let columns = indicator.columns.iter().map(|c| if *c == "x" { "close" } else { c });
         let periods = ["5", "9", "4"].into_iter().take(indicator.parameters.len());
         let call = format!("{}({})", indicator.name, columns.chain(periods).collect::<Vec<_>>().join(", "));
-        assert!(program_equals_plan(&format!("SELECT {call} AS a, least({call} / 3.0 - 2.5, {call} * 2.0) AS b FROM window")));
+        assert!(program_equals_plan(&format!(
+            "SELECT {call} AS a, least({call} / 3.0 - 2.5, {call} * 2.0) AS b FROM window"
+        )));
     }
-    assert!(program_equals_plan("SELECT greatest(0.0 / (last(close) - last(close)), 1.0, last(close)) AS a FROM window"));
+    assert!(program_equals_plan(
+        "SELECT greatest(0.0 / (last(close) - last(close)), 1.0, last(close)) AS a FROM window"
+    ));
     assert!(!program_equals_plan("SELECT last(close) AS a, close_time % 7 AS b FROM window"));
     assert!(!program_equals_plan("SELECT sqrt(last(close)) AS a, nullif(last(close), 100.0) AS b FROM window"));
 }

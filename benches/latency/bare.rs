@@ -28,7 +28,7 @@ pub fn start(config: &Arc<Config>, feed: &Feed, ended: &Arc<AtomicBool>) -> Join
 
 fn run(config: &Config, schedule: Schedule, ended: &AtomicBool) {
     let topics = Topics::new(&config.kafka.topic_prefix);
-    let producer = Transactions::connect(&config.kafka, &format!("{}bare", topics.ticks)).expect("a producer");
+    let mut producer = Transactions::connect(&config.kafka, &format!("{}bare", topics.ticks)).expect("a producer");
     let consumer: BaseConsumer = client::consumer(&config.kafka, &config.kafka.group)
         .set("queued.max.messages.kbytes", "65536")
         .set("fetch.message.max.bytes", "4194304")
@@ -47,7 +47,7 @@ fn run(config: &Config, schedule: Schedule, ended: &AtomicBool) {
         let Some(end) = schedule.closes(message.offset()) else { continue };
         let group = consumer.group_metadata().expect("a group");
         producer.begin().expect("begun");
-        let send = |topic: &str, text: &str| {
+        let mut send = |topic: &str, text: &str| {
             let value = format!("{end},{}", &text[17..]);
             let headers = OwnedHeaders::new().insert(Header { key: "schema_version", value: Some("1") });
             let key = message.key();

@@ -36,7 +36,9 @@ fn main() {
         return;
     };
     let mut windows = Windows::new(WINDOW, SEQUENCE);
-    (0..SYMBOLS).for_each(|_| drop(windows.insert()));
+    for _ in 0..SYMBOLS {
+        windows.insert();
+    }
     let bytes = windows.bytes() / SYMBOLS;
     let bare = usize::try_from(BARS).unwrap_or(0) * 9 * 8;
     println!("memory a symbol (aim: at most twice the bars' {bare} bytes):");

@@ -11,9 +11,9 @@ use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImp
 use crate::flow::indicator as ta;
 
 /// Most window columns of one function.
-const MAX_COLUMNS: usize = 4;
+pub(super) const MAX_COLUMNS: usize = 4;
 /// Most whole-number parameters of one function.
-const MAX_PARAMETERS: usize = 3;
+pub(super) const MAX_PARAMETERS: usize = 3;
 
 /// One SQL function over windows.
 pub struct Indicator {
@@ -75,10 +75,21 @@ pub static INDICATORS: &[Indicator] = indicators! {
     trade_imbalance(buy_volume, sell_volume; n) needs n;
 };
 
+impl std::fmt::Debug for Indicator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.usage())
+    }
+}
+
 impl Indicator {
     /// The indicator of that SQL name.
     pub fn named(name: &str) -> Option<&'static Indicator> {
         INDICATORS.iter().find(|indicator| indicator.name == name)
+    }
+
+    /// Its value for windows and parameters in the order of its arguments; what it does not take is not looked at.
+    pub(super) fn value(&self, windows: &[&[f64]; MAX_COLUMNS], parameters: &[usize; MAX_PARAMETERS]) -> f64 {
+        (self.value)(windows, parameters)
     }
 
     /// How it is called: `sma(x, n)`.

@@ -14,7 +14,7 @@ use datafusion_common::{DFSchema, DataFusionError, Result, TableReference, plan_
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::logical_plan::builder::LogicalTableSource;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, Projection, ScalarUDF, TableSource, WindowUDF};
 use datafusion_optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion_optimizer::optimize_projections::OptimizeProjections;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
@@ -23,6 +23,7 @@ use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::planner::{ContextProvider, SqlToRel};
 
 use super::check::{self, Reach};
+use super::program::{Program, Value};
 use super::{FeatureError, functions};
 use crate::flow::window;
 
@@ -39,6 +40,8 @@ pub(super) struct Compiled {
     /// The output columns.
     fields: Vec<FieldRef>,
     reach: Option<Reach>,
+    /// The same without DataFusion, where that can be.
+    program: Option<Program>,
 }
 
 /// One projection.
@@ -55,6 +58,11 @@ impl Compiled {
 
     pub fn reach(&self) -> Option<Reach> {
         self.reach.clone()
+    }
+
+    /// The program that computes the same, where there is one.
+    pub fn program(&self) -> Option<&Program> {
+        self.program.as_ref()
     }
 
     /// Gives the output columns of a batch of `window` to `each`, [`ROWS_AT_ONCE`] rows at a time.
@@ -88,15 +96,14 @@ pub(super) fn compile(sql: &str) -> Result<Compiled, FeatureError> {
     let plan = optimise(plan).map_err(error)?;
     check::outputs(plan.schema())?;
 
-    let mut stages = Vec::new();
+    let mut projections = Vec::new();
     let mut reach = None;
     let mut node = &plan;
     let columns = loop {
         match node {
             LogicalPlan::Projection(projection) => {
                 check::expressions(&projection.expr, projection.input.schema(), &mut reach)?;
-                stages
-                    .push(Stage::new(&projection.expr, projection.input.schema(), &projection.schema).map_err(error)?);
+                projections.push(projection);
                 node = &projection.input;
             }
             LogicalPlan::SubqueryAlias(alias) => node = &alias.input,
@@ -106,9 +113,21 @@ pub(super) fn compile(sql: &str) -> Result<Compiled, FeatureError> {
             other => return Err(FeatureError::Plan(format!("unexpected step {}", other.display()))),
         }
     };
-    stages.reverse();
+    projections.reverse();
+    let stage = |p: &&Projection| Stage::new(&p.expr, p.input.schema(), &p.schema).map_err(error);
+    let stages = projections.iter().map(stage).collect::<Result<_, _>>()?;
+    let program = program(&projections, &columns);
     let fields = plan.schema().fields().iter().cloned().collect();
-    Ok(Compiled { columns, stages, fields, reach })
+    Ok(Compiled { columns, stages, fields, reach, program })
+}
+
+fn program(projections: &[&Projection], columns: &[usize]) -> Option<Program> {
+    let mut program = Program::default();
+    let mut values: Vec<Value> = columns.iter().map(|&column| Value::Window(column)).collect();
+    for projection in projections {
+        values = program.project(&projection.expr, projection.input.schema(), &values)?;
+    }
+    program.finish(&values)
 }
 
 impl Stage {

@@ -65,6 +65,44 @@ fn computes_over_the_window() {
     assert_eq!((found[3][2], found[4][2]), (1.0, 0.0));
 }
 
+/// Whether the program computes `sql`; if so, both ways give the same bits on windows of all lengths.
+fn program_equals_plan(sql: &str) -> bool {
+    let set = FeatureSet::plan(sql).unwrap_or_else(|error| panic!("{error}"));
+    let mut windows = Windows::new(256, 1);
+    let slots: Vec<_> = (0..=256).step_by(7).map(|bars| (windows.insert(), bars)).collect();
+    for &(slot, bars) in &slots {
+        // The first ones are flat.
+        (0..bars).for_each(|i| windows.push(slot, &walk(if bars < 100 { 0 } else { i })));
+    }
+    let rows = slots.iter().map(|&(slot, _)| WindowRow { slot, back: 0, symbol: "A", close_time: 60_000_000 });
+    let (both, plan) = windows.view(rows, |batch| (set.evaluate(batch), set.evaluate_plan(batch))).unwrap();
+    let bits = |columns: Vec<ArrayRef>| -> Vec<Vec<u64>> {
+        let bits =
+            |column: &ArrayRef| column.as_primitive::<Float64Type>().values().iter().map(|x| x.to_bits()).collect();
+        columns.iter().map(bits).collect()
+    };
+    assert_eq!(bits(both.unwrap()), bits(plan.unwrap()), "{sql}");
+    set.plan.program().is_some()
+}
+
+#[test]
+fn the_program_computes_what_the_plan_computes() {
+    assert!(program_equals_plan(include_str!("../../../onnx/features/reference.sql")));
+    for indicator in functions::INDICATORS {
+        let columns = indicator.columns.iter().map(|c| if *c == "x" { "close" } else { c });
+        let periods = ["5", "9", "4"].into_iter().take(indicator.parameters.len());
+        let call = format!("{}({})", indicator.name, columns.chain(periods).collect::<Vec<_>>().join(", "));
+        assert!(program_equals_plan(&format!(
+            "SELECT {call} AS a, least({call} / 3.0 - 2.5, {call} * 2.0) AS b FROM window"
+        )));
+    }
+    assert!(program_equals_plan(
+        "SELECT greatest(0.0 / (last(close) - last(close)), 1.0, last(close)) AS a FROM window"
+    ));
+    assert!(!program_equals_plan("SELECT last(close) AS a, close_time % 7 AS b FROM window"));
+    assert!(!program_equals_plan("SELECT sqrt(last(close)) AS a, nullif(last(close), 100.0) AS b FROM window"));
+}
+
 #[test]
 fn every_indicator_has_a_value_and_a_reach() {
     for indicator in functions::INDICATORS {

@@ -17,11 +17,30 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// A reader of committed records, assigned by hand.
 pub struct History {
-    consumer: BaseConsumer,
+    consumer: Client,
     /// Asks for offsets only. A reader of committed records is told the last stable offset for the end, and that may lie
     /// before a committed record while somebody's transaction is open.
-    log: BaseConsumer,
+    log: Client,
     topic: String,
+}
+
+/// A client that is closed on a thread of its own: rdkafka waits for that in slices of 100 ms, and nobody needs to.
+struct Client(Option<BaseConsumer>);
+
+impl std::ops::Deref for Client {
+    type Target = BaseConsumer;
+
+    fn deref(&self) -> &BaseConsumer {
+        self.0.as_ref().expect("taken by drop only")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        // Without a thread it is closed here.
+        let _ = std::thread::Builder::new().name("close".to_owned()).spawn(move || drop(client));
+    }
 }
 
 impl History {
@@ -31,11 +50,14 @@ impl History {
     /// When librdkafka refuses the settings.
     pub fn open(config: &Kafka, topic: &str) -> Result<Self, KafkaError> {
         // The group is only a name: nothing is joined or committed by a consumer that assigns itself.
-        let settings = client::consumer(config, &format!("{}.history", config.group));
+        let mut settings = client::consumer(config, &format!("{}.history", config.group));
+        // Windows come back in one go, in large fetches; what waits to be read takes memory that nobody needs afterwards.
+        settings.set("fetch.message.max.bytes", "4194304").set("queued.max.messages.kbytes", "16384");
         let mut all = settings.clone();
         all.set("isolation.level", "read_uncommitted");
-        let reader = |settings: ClientConfig| -> Result<BaseConsumer, KafkaError> {
-            settings.create().map_err(KafkaError::call(format!("making a reader of {topic}")))
+        let reader = |settings: ClientConfig| -> Result<Client, KafkaError> {
+            let client = settings.create().map_err(KafkaError::call(format!("making a reader of {topic}")))?;
+            Ok(Client(Some(client)))
         };
         Ok(Self { consumer: reader(settings)?, log: reader(all)?, topic: topic.to_owned() })
     }

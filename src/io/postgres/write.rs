@@ -146,8 +146,8 @@ pub async fn write(
         ensure(client, target, known, rows.table(), rows.days().iter().copied()).await?;
     }
     // The offsets see to it that nothing comes twice, so keys that are there already are rare (records with one key in the
-    // log, a topic made anew) and may cost a second attempt. COPY was measured to write two to three times as many rows/s as
-    // INSERT from arrays: the server takes many rows at once into a page, into its log and into the index's check.
+    // log, a topic made anew) and may cost a second attempt. COPY puts many rows at once into a page and into the server's log,
+    // where INSERT takes one after the other.
     match attempt(client, target, statements, Way::Copy, batch).await {
         Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             attempt(client, target, statements, Way::Upsert, batch).await

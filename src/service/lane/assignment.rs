@@ -20,6 +20,8 @@ use crate::machine::takeover::{Facts, Takeover, decide};
 use crate::wire;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Restored bars between two signs of life.
+const BEAT_EVERY: i64 = 1_024;
 
 impl Lane {
     /// Restores the partitions and begins to read them.
@@ -35,7 +37,8 @@ impl Lane {
             return Ok(());
         }
         let began = Instant::now();
-        let (starts, resumed) = self.take_over(numbers)?;
+        let bars = History::open(&self.parts.config.kafka, &self.topics.bars)?;
+        let (starts, resumed) = self.take_over(numbers, &bars)?;
         let mut positions: Vec<(i32, i64)> = Vec::new();
         for (&number, &start) in &starts {
             let forecaster = Forecaster::new(self.parts.rules.clone(), &self.parts.champion);
@@ -46,7 +49,7 @@ impl Lane {
             positions.push((number, start));
         }
         let mut without_ticks = Vec::new();
-        let Some(restored) = self.restore(resumed)? else {
+        let Some(restored) = self.restore(resumed, &bars)? else {
             // A stop was asked for in the middle of it. Nothing was touched, so nothing is left to commit.
             self.partitions.clear();
             return Ok(());
@@ -118,7 +121,11 @@ impl Lane {
 
     /// Gathers the facts and decides for every partition.
     #[allow(clippy::type_complexity, reason = "two small lists of one decision")]
-    fn take_over(&self, numbers: &[i32]) -> Result<(HashMap<i32, i64>, Vec<(i32, i64, Checkpoint)>), LaneError> {
+    fn take_over(
+        &self,
+        numbers: &[i32],
+        bars: &History,
+    ) -> Result<(HashMap<i32, i64>, Vec<(i32, i64, Checkpoint)>), LaneError> {
         let ticks = &self.topics.ticks;
         if let Some(number) = numbers.iter().find(|&&number| number >= self.parts.partitions) {
             return Err(LaneError::Topics(format!(
@@ -136,7 +143,6 @@ impl Lane {
             .consumer
             .committed_offsets(list, TIMEOUT * 3)
             .map_err(KafkaError::call(format!("reading the committed offsets of {ticks}")))?;
-        let bars = History::open(&self.parts.config.kafka, &self.topics.bars)?;
         let (mut starts, mut resumed) = (HashMap::new(), Vec::new());
         for &number in numbers {
             let element = committed.find_partition(ticks, number);
@@ -176,7 +182,11 @@ impl Lane {
     /// Reads the windows back. Gives each partition with the offset where reading ticks begins; none when a stop was asked
     /// for meanwhile.
     #[allow(clippy::type_complexity, reason = "a small list of one restore")]
-    fn restore(&self, resumed: Vec<(i32, i64, Checkpoint)>) -> Result<Option<Vec<(i32, Partition, i64)>>, LaneError> {
+    fn restore(
+        &self,
+        resumed: Vec<(i32, i64, Checkpoint)>,
+        bars: &History,
+    ) -> Result<Option<Vec<(i32, Partition, i64)>>, LaneError> {
         let (rules, champion) = (&self.parts.rules, &self.parts.champion);
         let mut forecasters: HashMap<i32, Forecaster> = resumed
             .iter()
@@ -184,7 +194,6 @@ impl Lane {
             .collect();
         let ranges: HashMap<i32, (i64, i64)> =
             resumed.iter().map(|(number, _, checkpoint)| (*number, checkpoint.bars)).collect();
-        let bars = History::open(&self.parts.config.kafka, &self.topics.bars)?;
         let whole = bars.read::<LaneError>(
             &ranges,
             |partition, offset, payload| {
@@ -192,7 +201,9 @@ impl Lane {
                 let payload = payload.ok_or_else(|| wrong(format!("offset {offset} has no value")))?;
                 let bar = wire::bar::decode(payload).and_then(Bar::try_from);
                 let bar = bar.map_err(|error| wrong(format!("offset {offset}: {error}")))?;
-                self.parts.health.beat();
+                if offset % BEAT_EVERY == 0 {
+                    self.parts.health.beat();
+                }
                 match forecasters.get_mut(&partition) {
                     Some(forecaster) => Ok(forecaster.restore_bar(bar, offset)?),
                     None => Ok(()),

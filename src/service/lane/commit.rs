@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{HOUSEKEEPING, Lane, LaneError, MAX_ABORTS, Open};
+use super::{Lane, LaneError, MAX_ABORTS, OFFSETS_ALONE, Open};
 use crate::io::kafka::KafkaError;
 use crate::io::kafka::producer::{TransactionError, Transactions};
 use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
@@ -19,7 +19,7 @@ impl Lane {
         let due = match &self.open {
             Some(open) => drained || open.since.elapsed() >= interval,
             // Offsets alone are worth a transaction now and then.
-            None => self.last_commit.elapsed() >= HOUSEKEEPING && self.partitions.values().any(|p| p.dirty),
+            None => self.last_commit.elapsed() >= OFFSETS_ALONE && self.partitions.values().any(|p| p.dirty),
         };
         if due { self.commit().map(|_| ()) } else { self.commit_if_full() }
     }

@@ -36,8 +36,11 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long a poll may wait for the first record when nothing is to be done.
 const IDLE_POLL: Duration = Duration::from_millis(20);
-/// How often offsets without results are committed, and health is looked at.
+/// How often health is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often offsets without results are committed. Results that come while that runs wait for it, and for the broker to finish
+/// it: so not once a second, which is when bars of a second close.
+const OFFSETS_ALONE: Duration = Duration::from_millis(2_500);
 /// Aborts in a row before records are taken one at a time, and again before the lane gives up.
 const MAX_ABORTS: u32 = 5;
 

@@ -3,6 +3,7 @@
 //! `cargo bench --bench lane -- [throughput|mix|latency]`, with `TICKCAST__KAFKA__BROKERS` set (`make bench` sets it).
 //! Every figure is printed with its reference of the same run and their ratio.
 
+#[allow(dead_code, reason = "each bench uses its part of it")]
 mod support;
 
 use std::time::Duration;

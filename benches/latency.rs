@@ -23,6 +23,7 @@ use tickcast::service::health::{Health, Stop};
 use tickcast::service::run::{Role, Running};
 use tickcast::telemetry::metrics::{Metrics, ResultLabel};
 
+/// Symbols of the market.
 pub const SYMBOLS: usize = 20;
 /// Predictions a cycle: three horizons a symbol.
 pub const PREDICTIONS: usize = 3 * SYMBOLS;

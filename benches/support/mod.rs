@@ -133,7 +133,7 @@ impl Topic {
         let (metrics, health, stop) = (Arc::new(Metrics::default()), Health::default(), Stop::default());
         let target = u64::try_from(self.high()).expect("positive");
         let done = self.committed();
-        let mut running =
+        let running =
             Running::start(&self.config, &[Role::Forecast], &metrics, &health, &stop).expect("the lane starts");
         while sum(&metrics, "tickcast_restore_seconds_count") == 0.0 && !running.over() {
             std::thread::sleep(Duration::from_millis(1));

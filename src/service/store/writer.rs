@@ -24,6 +24,7 @@ const ATTEMPT: Duration = Duration::from_secs(60);
 
 /// What the writer is asked. The number is the assignment's: an answer for an older one is of no use.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, moved once a batch: a box would save nothing")]
 pub enum Request {
     /// Read the offsets of these; one that is new starts where it says.
     Load(u64, BTreeMap<Source, i64>),
@@ -33,6 +34,7 @@ pub enum Request {
 
 /// What the writer answers.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, moved once a batch: a box would save nothing")]
 pub enum Reply {
     /// The offsets that PostgreSQL holds.
     Loaded(u64, BTreeMap<Source, i64>),

@@ -235,8 +235,9 @@ impl Running {
     /// Waits until the role ends by itself, and gives why.
     pub fn failure(mut self) -> anyhow::Error {
         wait("the role ends", || self.threads.iter().all(JoinHandle::is_finished));
-        let ended = self.threads.drain(..).map(|thread| thread.join().expect("no panic in the role"));
-        ended.last().expect("a thread").expect_err("a failure")
+        let mut ended: Vec<_> =
+            self.threads.drain(..).map(|thread| thread.join().expect("no panic in the role")).collect();
+        ended.pop().expect("a thread").expect_err("a failure")
     }
 
     fn finish(&mut self) {

@@ -4,6 +4,7 @@
 mod crashes;
 mod jump;
 mod refusals;
+mod rows;
 mod stream;
 mod waits;
 mod world;

@@ -86,12 +86,17 @@ impl World {
 
     /// Starts a forecaster.
     pub fn start(&self, instance: &str, more: &[&str]) -> Process {
+        self.start_as("forecast", instance, more)
+    }
+
+    /// Starts a process with `roles`.
+    pub fn start_as(&self, roles: &str, instance: &str, more: &[&str]) -> Process {
         let number = self.starts.fetch_add(1, Ordering::Relaxed);
         let log = self.logs.path().join(format!("{number}-{instance}.log"));
         let instance = format!("kafka.instance={instance}");
         let more: Vec<&str> = more.iter().copied().chain([instance.as_str()]).collect();
         let child = self
-            .command(&["run", "--roles", "forecast"], &more)
+            .command(&["run", "--roles", roles], &more)
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log"))
             .spawn()

@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Bench, Load};
+use support::{Bench, LaneRun, Load};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
@@ -36,20 +36,8 @@ fn throughput(bench: &Bench, title: &str, symbols: usize, per_bar: i64, ticks: i
     let before = topic.high();
     let bytes = topic.produce(&load, ticks);
     let bare = rate(ticks, topic.count_bare(before));
-    let lane = topic.run_lane();
-    let rate = rate(ticks, lane.elapsed);
     println!("{title}: {} bytes a record", bytes / u64::try_from(ticks).unwrap_or(1));
-    println!("  bare consumer  {bare:>10.0} ticks/s");
-    println!("  lane           {rate:>10.0} ticks/s, {:.0}% of it", 100.0 * rate / bare);
-    println!(
-        "  {} bars, {} predictions, {} scored; closing cycles took {:.2} s, commits {:.2} s of {:.2} s",
-        lane.bars,
-        lane.predictions,
-        lane.scored,
-        lane.cycle_seconds,
-        lane.commit_seconds,
-        lane.elapsed.as_secs_f64()
-    );
+    report(bare, ticks, &topic.run_lane());
 }
 
 /// The peers' job: 20 symbols, 10 s bars, 300,000 ticks spaced 50 ms, cold.
@@ -59,9 +47,12 @@ fn mix(bench: &Bench) {
     let load = Load { symbols: 20, ticks_per_bar: 10, first_bar: 0 };
     topic.produce(&load, ticks);
     let bare = rate(ticks, topic.count_bare(0));
-    let lane = topic.run_lane();
-    let rate = rate(ticks, lane.elapsed);
     println!("20 symbols, 10 s bars, 300,000 ticks, 10 a bar:");
+    report(bare, ticks, &topic.run_lane());
+}
+
+fn report(bare: f64, ticks: i64, lane: &LaneRun) {
+    let rate = rate(ticks, lane.elapsed);
     println!("  bare consumer  {bare:>10.0} ticks/s");
     println!("  lane           {rate:>10.0} ticks/s, {:.0}% of it", 100.0 * rate / bare);
     println!(

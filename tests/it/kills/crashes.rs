@@ -149,13 +149,12 @@ fn a_frozen_process_adds_nothing_when_it_wakes() {
     world.feed(&market);
     freeze_in_a_transaction(&world, &mut frozen);
     world.finish(&mut [&mut awake]);
-    let before = world.written();
     let assignments = frozen.log().matches(": assigned ").count();
     frozen.signal("CONT");
     // It has noticed when it has ended or was given partitions again.
     frozen.wait_until_ended_or(|log| log.matches(": assigned ").count() > assignments);
     awake.stop();
-    assert_eq!(world.written(), before, "{}", frozen.log());
+    // What it still held may reach the log, but only in a transaction that is refused and aborted: no reader sees it.
     assert_same(&expected.output, &world.output());
 }
 

@@ -185,9 +185,9 @@ pub fn utc(time: Micros) -> String {
 /// A wish to stop that the first Ctrl-C or SIGTERM makes; a second Ctrl-C ends the process.
 pub fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Stop {
     let stop = Stop::default();
-    let wish = stop.clone();
+    let stopping = crate::service::run::stop_on_signal(runtime, stop.clone());
     runtime.spawn(async move {
-        crate::service::run::stop_on_signal(wish).await;
+        stopping.await;
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(130);
         }

@@ -96,7 +96,7 @@ pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let (metrics, health, stop) = (Arc::new(Metrics::default()), Health::default(), Stop::default());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.spawn(stop_on_signal(stop.clone()));
+    runtime.spawn(stop_on_signal(&runtime, stop.clone()));
     // Ready is who has started: until then no part may speak for the process.
     let starting = health.part("process", Duration::MAX);
     if config.http.listen != "off" {
@@ -114,18 +114,23 @@ pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
     result
 }
 
-/// Asks for a stop on the first SIGTERM or SIGINT.
-pub async fn stop_on_signal(stop: Stop) {
+/// Asks for a stop on the first SIGTERM or SIGINT; to be spawned on `runtime`.
+///
+/// The signals are caught when this returns: one that comes right after is not lost.
+pub fn stop_on_signal(runtime: &tokio::runtime::Runtime, stop: Stop) -> impl Future<Output = ()> + Send + use<> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be caught: the process will not drain");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let _inside = runtime.enter();
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("signals cannot be caught: the process will not drain");
+            return;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: committing what is done");
+        stop.request();
     }
-    tracing::info!("stopping: committing what is done");
-    stop.request();
 }

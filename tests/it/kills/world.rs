@@ -261,8 +261,9 @@ impl Process {
         }
     }
 
-    /// SIGTERM, which must end with 0.
+    /// SIGTERM, which must end with 0; not before it has joined, for until it catches signals they simply end it.
     pub fn stop(&mut self) {
+        self.wait_for_log("that it has joined", |line| line.contains(": assigned "));
         self.signal("TERM");
         assert_eq!(self.exit_code(), 0, "after SIGTERM:\n{}", self.log());
     }

@@ -33,7 +33,9 @@ pub(super) struct Partition {
     /// When the last record came (monotonic), and the watermark then: the base of idle advances.
     pub last_record: Instant,
     pub idle_base: Option<Micros>,
-    /// For the watchdog: the position it saw last, and when that changed.
+    /// Offset after the last record that was read again while rebuilding.
+    pub reread: i64,
+    /// For the watchdog: the progress it saw last, and when that changed.
     pub seen: (i64, Instant),
 }
 
@@ -52,8 +54,14 @@ impl Partition {
             came: false,
             last_record: now,
             idle_base,
+            reread: 0,
             seen: (next, now),
         }
+    }
+
+    /// Where it stands: reading ticks again is progress, though the next record to apply stays the same.
+    pub fn progress(&self) -> i64 {
+        if matches!(self.phase, Phase::Rebuilding(_)) { self.reread } else { self.next }
     }
 
     /// How long ago the last record came; call it whenever the queue was found empty.

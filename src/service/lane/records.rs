@@ -30,6 +30,7 @@ impl Lane {
                 if let Ok(record) = decoded {
                     partition.forecaster.reapply(at, &record);
                 }
+                partition.reread = at.offset + 1;
                 return Ok(());
             }
             Phase::Rebuilding(_) => self.rebuilt(number)?,

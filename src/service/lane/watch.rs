@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::Lane;
 use rdkafka::consumer::Consumer as _;
 
+use super::Lane;
 use super::partition::Phase;
 use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
 
@@ -27,8 +27,8 @@ impl Lane {
             let lag = (ends.stable - partition.next).max(0);
             self.parts.metrics.lag.get_or_create(&label).set(lag);
             self.parts.metrics.unstable.get_or_create(&label).set((ends.high - ends.stable).max(0));
-            if partition.seen.0 != partition.next || lag == 0 {
-                partition.seen = (partition.next, Instant::now());
+            if partition.seen.0 != partition.progress() || lag == 0 {
+                partition.seen = (partition.progress(), Instant::now());
             }
             let waiting = partition.seen.1.elapsed();
             if waiting > patience && !matches!(partition.phase, Phase::Paused(_)) {

@@ -27,6 +27,12 @@ pub struct Config {
     pub model: Model,
     /// The forecast role.
     pub forecast: Forecast,
+    /// The settle role.
+    pub settle: Settle,
+    /// The judge role.
+    pub judge: Judge,
+    /// What trading costs.
+    pub fees: Fees,
     /// PostgreSQL.
     pub postgres: Postgres,
     /// The store role.
@@ -97,6 +103,41 @@ pub struct Forecast {
     pub min_confidence: f32,
     pub max_model_age: Off<Span>,
     pub watchdog_timeout: Span,
+}
+
+/// `[settle]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Settle {
+    pub max_pending: usize,
+}
+
+/// `[judge]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Judge {
+    pub report_every: u32,
+    pub window: u32,
+    pub detector: String,
+    pub baseline_n: u32,
+    pub drop: f64,
+    pub in_control: f64,
+    pub floor: f64,
+    pub min_cohorts: u32,
+    pub max_model_age: Off<Span>,
+    pub cooldown: Span,
+    pub daily_cap: u32,
+    pub max_open_rows: usize,
+}
+
+/// `[fees]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Fees {
+    pub bps: f64,
 }
 
 /// `[postgres]`
@@ -193,6 +234,34 @@ impl Config {
             "forecast.min_confidence must lie between 0 and 1",
         );
         require((1..=20_000).contains(&self.forecast.max_symbols), "forecast.max_symbols must lie between 1 and 20000");
+        require(
+            (1_000..=50_000_000).contains(&self.settle.max_pending),
+            "settle.max_pending must lie between 1000 and 50000000",
+        );
+        require(self.judge.report_every >= 1, "judge.report_every must be at least 1");
+        require((10..=100_000).contains(&self.judge.window), "judge.window must lie between 10 and 100000 cohorts");
+        require(
+            ["cusum", "threshold", "off"].contains(&self.judge.detector.as_str()),
+            "judge.detector must be cusum, threshold or off",
+        );
+        require(
+            (2..=100_000).contains(&self.judge.baseline_n),
+            "judge.baseline_n must lie between 2 and 100000 cohorts",
+        );
+        require(
+            (0.001..=0.5).contains(&self.judge.drop),
+            "judge.drop must lie between 0.001 and 0.5 (0.05 is 5 points)",
+        );
+        require(
+            (100.0..=1e9).contains(&self.judge.in_control),
+            "judge.in_control must lie between 100 and 1000000000 cohorts",
+        );
+        require((0.0..=1.0).contains(&self.judge.floor), "judge.floor must lie between 0 and 1");
+        require(
+            (1_000..=50_000_000).contains(&self.judge.max_open_rows),
+            "judge.max_open_rows must lie between 1000 and 50000000",
+        );
+        require((0.0..=1_000.0).contains(&self.fees.bps), "fees.bps must lie between 0 and 1000");
         require((1..=64).contains(&self.model.intra_threads), "model.intra_threads must lie between 1 and 64");
         require((1..=10_000).contains(&self.store.batch_rows), "store.batch_rows must lie between 1 and 10000");
         require(["text", "json"].contains(&self.log.format.as_str()), "log.format must be text or json");

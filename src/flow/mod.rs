@@ -13,6 +13,7 @@ pub mod indicator;
 pub mod market;
 pub mod merge;
 pub mod model;
+pub mod outcome;
 pub mod prediction;
 pub mod rules;
 pub mod symbol;

@@ -44,6 +44,17 @@ impl Decision {
     }
 }
 
+impl std::str::FromStr for Decision {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Down, Self::Flat, Self::Up, Self::Abstain]
+            .into_iter()
+            .find(|decision| decision.as_str() == text)
+            .ok_or(())
+    }
+}
+
 impl Probabilities {
     /// The likeliest class; a tie goes to `flat`, a tie of the outer two as well: no direction is known then.
     pub fn decision(self) -> Decision {
@@ -124,6 +135,14 @@ impl Role {
     }
 }
 
+impl std::str::FromStr for Role {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "champion" { Ok(Self::Champion) } else { Err(()) }
+    }
+}
+
 /// The bar's facts that every prediction of it repeats, so that it can be settled from predictions alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
@@ -164,6 +183,8 @@ pub struct Prediction {
     pub sequence: i64,
     /// The bar's facts.
     pub reference: Reference,
+    /// Half-width of the model's `flat`, in basis points: what the outcome is measured with.
+    pub dead_band_bps: f64,
     /// What the model says; absent when it was not asked.
     pub probabilities: Option<Probabilities>,
     /// The likeliest class, or abstain.

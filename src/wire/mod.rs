@@ -2,9 +2,12 @@
 //!
 //! The contract is written down in `schemas/kafka/`; a test fails when these files and this code differ.
 
+pub mod accuracy;
 pub mod bar;
 pub mod model;
+pub mod outcome;
 pub mod prediction;
+pub mod retrain;
 #[cfg(test)]
 mod schemas;
 pub mod tick;

@@ -27,6 +27,9 @@ pub struct PredictionRecord<'a> {
     pub reference_vwap: f64,
     pub reference_complete: bool,
     pub reference_synthetic: bool,
+    /// Records of before 0.2 lack it.
+    #[serde(default)]
+    pub dead_band_bps: f64,
     pub p_down: Option<f32>,
     pub p_flat: Option<f32>,
     pub p_up: Option<f32>,
@@ -62,6 +65,7 @@ pub fn encode(prediction: &Prediction, produced_at: Micros, out: &mut Vec<u8>) {
         reference_vwap: prediction.reference.vwap,
         reference_complete: prediction.reference.complete,
         reference_synthetic: prediction.reference.synthetic,
+        dead_band_bps: prediction.dead_band_bps,
         p_down: p.map(|p| p.down),
         p_flat: p.map(|p| p.flat),
         p_up: p.map(|p| p.up),

@@ -54,6 +54,7 @@ fn a_prediction() -> Prediction {
         valid_until: 3,
         sequence: 4,
         reference: Reference::from(&a_bar()),
+        dead_band_bps: 0.0,
         probabilities: Some(Probabilities { down: 0.1, flat: 0.2, up: 0.7 }),
         decision: Decision::Up,
         abstain_reasons: Vec::new(),

@@ -19,6 +19,14 @@ pub struct Topics {
     pub bars: String,
     /// Champions' predictions.
     pub predictions: String,
+    /// Predictions settled against what the market did.
+    pub outcomes: String,
+    /// Accuracy reports.
+    pub accuracy: String,
+    /// The judge's own state; compacted.
+    pub accuracy_state: String,
+    /// Retrain requests and their ends; kept for ever.
+    pub retrain: String,
     /// What could not be used.
     pub deadletter: String,
 }
@@ -31,13 +39,26 @@ impl Topics {
             ticks: name("ticks"),
             bars: name("bars"),
             predictions: name("predictions"),
+            outcomes: name("outcomes"),
+            accuracy: name("accuracy"),
+            accuracy_state: name("accuracy.state"),
+            retrain: name("retrain"),
             deadletter: name("deadletter"),
         }
     }
 
     /// All of them, input first.
-    pub fn all(&self) -> [&str; 4] {
-        [&self.ticks, &self.bars, &self.predictions, &self.deadletter]
+    pub fn all(&self) -> [&str; 8] {
+        [
+            &self.ticks,
+            &self.bars,
+            &self.predictions,
+            &self.outcomes,
+            &self.accuracy,
+            &self.accuracy_state,
+            &self.retrain,
+            &self.deadletter,
+        ]
     }
 }
 

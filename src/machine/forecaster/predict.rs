@@ -128,6 +128,7 @@ impl Forecaster {
             valid_until: as_of + step + self.rules.lateness,
             sequence: as_of / step,
             reference: Reference::from(bar),
+            dead_band_bps: spec.dead_band_bps,
             probabilities,
             decision,
             abstain_reasons: reasons,

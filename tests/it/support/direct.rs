@@ -178,7 +178,7 @@ fn prediction(bar: &Value, horizon: i64, reasons: &[&str], cut: Cut, version: &s
         "prediction_id": id, "symbol": symbol, "interval": cut.name, "horizon": horizon, "as_of": as_of,
         "target_time": as_of + horizon * cut.interval, "valid_until": as_of + cut.interval + cut.lateness,
         "sequence": as_of / cut.interval, "reference_price": bar["close"], "reference_vwap": bar["vwap"],
-        "reference_complete": bar["complete"], "reference_synthetic": bar["synthetic"],
+        "reference_complete": bar["complete"], "reference_synthetic": bar["synthetic"], "dead_band_bps": 0.0,
         "abstain_reasons": reasons, "model": "reference", "model_version": version, "role": "champion",
         "max_event_time": bar["last_event_time"],
     });

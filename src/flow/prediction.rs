@@ -144,7 +144,7 @@ impl std::str::FromStr for Role {
 }
 
 /// The bar's facts that every prediction of it repeats, so that it can be settled from predictions alone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reference {
     /// The bar's close.
     pub price: f64,

@@ -5,4 +5,5 @@
 pub mod bar_maker;
 pub mod checkpoint;
 pub mod forecaster;
+pub mod settler;
 pub mod takeover;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::WireError;
-use crate::flow::prediction::Prediction;
+use crate::flow::prediction::{AbstainReason, Prediction, Probabilities, Reference};
+use crate::flow::said::Said;
 use crate::flow::time::Micros;
 
 /// A prediction as it stands on the `predictions` topic; see [`Prediction`] for the meaning of its fields.
@@ -87,4 +88,46 @@ pub fn encode(prediction: &Prediction, produced_at: Micros, out: &mut Vec<u8>) {
 /// When it is not a prediction.
 pub fn decode(bytes: &[u8]) -> Result<PredictionRecord<'_>, WireError> {
     serde_json::from_slice(bytes).map_err(|source| WireError::Json { what: "prediction", source })
+}
+
+impl PredictionRecord<'_> {
+    /// What is needed to settle it.
+    ///
+    /// # Errors
+    /// When a field holds what no prediction can.
+    pub fn said(&self) -> Result<Said<'_>, WireError> {
+        let wrong = |why: String| WireError::Value { what: "prediction", why };
+        let probabilities = match (self.p_down, self.p_flat, self.p_up) {
+            (Some(down), Some(flat), Some(up)) => Some(Probabilities { down, flat, up }).filter(|p| p.is_valid()),
+            _ => None,
+        };
+        let said = Said {
+            prediction_id: &self.prediction_id,
+            symbol: &self.symbol,
+            interval: self.interval.parse().map_err(|error| wrong(format!("{error}")))?,
+            horizon: self.horizon,
+            as_of: self.as_of,
+            target_time: self.target_time,
+            reference: Reference {
+                price: self.reference_price,
+                vwap: self.reference_vwap,
+                complete: self.reference_complete,
+                synthetic: self.reference_synthetic,
+            },
+            dead_band_bps: self.dead_band_bps,
+            probabilities,
+            decision: self
+                .decision
+                .parse()
+                .map_err(|()| wrong(format!("decision `{}`", self.decision.escape_debug())))?,
+            silent: self.abstain_reasons.iter().any(|reason| reason == AbstainReason::Silent.as_str()),
+            model: &self.model,
+            model_version: &self.model_version,
+            role: self.role.parse().map_err(|()| wrong(format!("role `{}`", self.role.escape_debug())))?,
+        };
+        match said.problem() {
+            Some(why) => Err(wrong(why.to_owned())),
+            None => Ok(said),
+        }
+    }
 }

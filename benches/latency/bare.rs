@@ -51,7 +51,7 @@ fn run(config: &Config, schedule: Schedule, ended: &AtomicBool) {
             let value = format!("{end},{}", &text[17..]);
             let headers = OwnedHeaders::new().insert(Header { key: "schema_version", value: Some("1") });
             let key = message.key();
-            let record = Outgoing { topic, partition: 0, key, value: value.as_bytes(), headers, bar: None };
+            let record = Outgoing { topic, partition: 0, key, value: value.as_bytes(), headers, tag: None };
             producer.send(record).expect("sent");
         };
         (0..SYMBOLS).for_each(|_| send(&topics.bars, &bar));

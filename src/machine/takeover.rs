@@ -7,12 +7,12 @@ use crate::machine::checkpoint::Checkpoint;
 pub struct Facts {
     /// The committed offset and its metadata, if there is one.
     pub committed: Option<(i64, String)>,
-    /// First and next offset of the ticks.
-    pub ticks: (i64, i64),
-    /// First and next offset of the bars.
-    pub bars: (i64, i64),
-    /// Whether `bars` holds a committed record.
-    pub bars_written: bool,
+    /// First and next offset of the input.
+    pub input: (i64, i64),
+    /// First and next offset of the history: what a restore reads besides the input.
+    pub history: (i64, i64),
+    /// Whether outputs are there, though no offset is.
+    pub was_here: bool,
     /// Hash of the present configuration, cluster and topic.
     pub config_hash: u64,
 }
@@ -31,9 +31,9 @@ pub enum Takeover {
 /// Why a partition is not taken up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Bars were written, but the group has no offset.
+    /// Outputs were written, but the group has no offset.
     #[error(
-        "`bars` holds records but the group has committed no offset (was it deleted, did it expire, is kafka.group another one?)"
+        "the outputs hold records but the group has committed no offset (was it deleted, did it expire, is kafka.group another one?)"
     )]
     NoCommit,
     /// The offset came from another program, or another version of this one.
@@ -44,16 +44,16 @@ pub enum Refusal {
         /// What is wrong with its metadata.
         why: String,
     },
-    /// Settings that shape bars have changed, or this is another cluster or topic.
+    /// Settings that shape outputs have changed, or this is another cluster or topic.
     #[error(
-        "the checkpoint was made with other settings (interval, allowed_lateness, max_fill, max_future_skew), or on another \
-         cluster or topic"
+        "the checkpoint was made with other settings (bars: interval, allowed_lateness, max_fill, max_future_skew; settle: \
+         fees.bps), or on another cluster or topic"
     )]
     OtherConfiguration,
     /// Retention has deleted what a restore needs, or the topic is a new one.
     #[error("the checkpoint needs {what} [{from}, {to}), the topic holds [{low}, {high})")]
     OutOfRange {
-        /// Ticks or bars.
+        /// The input or the history.
         what: &'static str,
         /// First offset needed.
         from: i64,
@@ -76,7 +76,7 @@ pub fn decide(facts: &Facts) -> Takeover {
 
 fn resume(facts: &Facts) -> Result<Takeover, Refusal> {
     let Some((offset, metadata)) = &facts.committed else {
-        return if facts.bars_written { Err(Refusal::NoCommit) } else { Ok(Takeover::Start(facts.ticks.0)) };
+        return if facts.was_here { Err(Refusal::NoCommit) } else { Ok(Takeover::Start(facts.input.0)) };
     };
     let offset = *offset;
     let checkpoint: Checkpoint =
@@ -84,8 +84,8 @@ fn resume(facts: &Facts) -> Result<Takeover, Refusal> {
     if checkpoint.config_hash != facts.config_hash {
         return Err(Refusal::OtherConfiguration);
     }
-    within("ticks", (checkpoint.resume, offset), facts.ticks)?;
-    within("bars", checkpoint.bars, facts.bars)?;
+    within("the input", (checkpoint.resume, offset), facts.input)?;
+    within("the history", checkpoint.bars, facts.history)?;
     Ok(Takeover::Resume(offset, checkpoint))
 }
 
@@ -109,9 +109,9 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             committed: Some((20, checkpoint().to_string())),
-            ticks: (0, 100),
-            bars: (0, 50),
-            bars_written: true,
+            input: (0, 100),
+            history: (0, 50),
+            was_here: true,
             config_hash: 7,
         }
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_first_start_is_the_earliest_tick() {
-        let facts = Facts { committed: None, bars_written: false, ticks: (3, 9), ..facts() };
+        let facts = Facts { committed: None, was_here: false, input: (3, 9), ..facts() };
         assert_eq!(decide(&facts), Takeover::Start(3));
     }
 
@@ -141,10 +141,10 @@ mod tests {
         assert!(matches!(refusal(&foreign), Refusal::Foreign { offset: 20, .. }));
         assert_eq!(refusal(&Facts { config_hash: 8, ..facts() }), Refusal::OtherConfiguration);
         for changed in [
-            Facts { ticks: (11, 100), ..facts() },
-            Facts { ticks: (0, 19), ..facts() },
-            Facts { bars: (6, 50), ..facts() },
-            Facts { bars: (0, 8), ..facts() },
+            Facts { input: (11, 100), ..facts() },
+            Facts { input: (0, 19), ..facts() },
+            Facts { history: (6, 50), ..facts() },
+            Facts { history: (0, 8), ..facts() },
         ] {
             assert!(matches!(refusal(&changed), Refusal::OutOfRange { .. }), "{changed:?}");
         }
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn retention_up_to_what_is_needed_is_fine() {
-        assert!(matches!(decide(&Facts { ticks: (10, 20), bars: (5, 9), ..facts() }), Takeover::Resume(..)));
+        assert!(matches!(decide(&Facts { input: (10, 20), history: (5, 9), ..facts() }), Takeover::Resume(..)));
         let idle = Checkpoint { resume: 20, bars: (9, 9), ..checkpoint() };
-        let facts = Facts { committed: Some((20, idle.to_string())), ticks: (20, 20), bars: (9, 9), ..facts() };
+        let facts = Facts { committed: Some((20, idle.to_string())), input: (20, 20), history: (9, 9), ..facts() };
         assert!(matches!(decide(&facts), Takeover::Resume(..)));
     }
 }

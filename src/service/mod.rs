@@ -5,4 +5,5 @@ pub mod health;
 mod lane;
 pub mod offsets;
 pub mod run;
+pub mod settle;
 pub mod store;

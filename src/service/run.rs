@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::health::{Health, Stop};
-use super::{forecast, store};
+use super::{forecast, settle, store};
 use crate::api;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
@@ -15,6 +15,8 @@ use crate::telemetry::metrics::Metrics;
 pub enum Role {
     /// Ticks to bars and predictions.
     Forecast,
+    /// Predictions to outcomes.
+    Settle,
     /// Bars, predictions and dead letters to PostgreSQL.
     Store,
 }
@@ -44,6 +46,7 @@ impl Running {
         for role in roles {
             let started = match role {
                 Role::Forecast => forecast::start(config, metrics, health, stop),
+                Role::Settle => settle::start(config, metrics, health, stop),
                 Role::Store => store::start(config, metrics, health, stop),
             };
             match started {

@@ -9,10 +9,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// Label of one input partition.
+/// Label of one input partition of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[allow(missing_docs, reason = "the name says it")]
 pub struct PartitionLabel {
+    pub role: &'static str,
     pub partition: i32,
 }
 
@@ -68,6 +69,12 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     /// Seconds from assignment until the windows are back.
     pub restore_seconds: Histogram,
+    /// Outcomes committed, by result: settled, or why they could not be.
+    pub outcomes: Family<ResultLabel, Counter>,
+    /// Scored predictions that wait for their target, and outcomes that wait for their cohort.
+    pub pending: Family<PartitionLabel, Gauge>,
+    /// Predictions that settle could not use, by reason.
+    pub settle_skipped: Family<ReasonLabel, Counter>,
     /// Rows written to PostgreSQL.
     pub rows_stored: Family<TopicLabel, Counter>,
     /// Records on our own topics that could not be stored.
@@ -97,6 +104,9 @@ impl Default for Metrics {
             cycle_seconds: seconds(),
             commit_seconds: seconds(),
             restore_seconds: seconds(),
+            outcomes: Family::default(),
+            pending: Family::default(),
+            settle_skipped: Family::default(),
             rows_stored: Family::default(),
             store_skipped: Counter::default(),
             store_retries: Counter::default(),
@@ -124,6 +134,9 @@ impl Metrics {
         r.register_with_unit("cycle", "A closing cycle", Unit::Seconds, self.cycle_seconds.clone());
         r.register_with_unit("commit", "A commit", Unit::Seconds, self.commit_seconds.clone());
         r.register_with_unit("restore", "A restore", Unit::Seconds, self.restore_seconds.clone());
+        r.register("outcomes", "Outcomes committed by result", self.outcomes.clone());
+        r.register("pending", "Rows that wait for their target or their cohort", self.pending.clone());
+        r.register("settle_skipped", "Predictions that could not be settled", self.settle_skipped.clone());
         r.register("rows_stored", "Rows written to PostgreSQL", self.rows_stored.clone());
         r.register("store_skipped", "Records that could not be stored", self.store_skipped.clone());
         r.register("store_batches", "Batches of the store by result", self.store_batches.clone());

@@ -24,6 +24,17 @@ pub struct History {
     topic: String,
 }
 
+/// A committed record of the topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none for a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
 /// A client that is closed on a thread of its own: rdkafka waits for that in slices of 100 ms, and nobody needs to.
 struct Client(Option<BaseConsumer>);
 
@@ -84,7 +95,7 @@ impl History {
     pub fn read<E: From<KafkaError>>(
         &self,
         ranges: &HashMap<i32, (i64, i64)>,
-        mut each: impl FnMut(i32, i64, Option<&[u8]>) -> Result<(), E>,
+        mut each: impl FnMut(i32, Stored<'_>) -> Result<(), E>,
         mut keep_going: impl FnMut() -> bool,
     ) -> Result<bool, E> {
         let mut open: HashMap<i32, i64> =
@@ -104,7 +115,7 @@ impl History {
                     let (partition, offset) = (message.partition(), message.offset());
                     let Some(&end) = open.get(&partition) else { continue };
                     if offset < end {
-                        each(partition, offset, message.payload())?;
+                        each(partition, Stored { offset, key: message.key(), value: message.payload() })?;
                     }
                     if offset + 1 >= end {
                         open.remove(&partition);

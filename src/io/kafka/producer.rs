@@ -15,7 +15,6 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 
 use super::client;
 use crate::config::Kafka;
-use crate::flow::time::Micros;
 
 /// What a failed step of a transaction means for it.
 #[derive(Debug, thiserror::Error)]
@@ -37,18 +36,18 @@ pub enum TransactionError {
     Fenced(String),
 }
 
-/// Where the bars of a transaction were written.
+/// Where a tagged record of a transaction was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Partition of `bars`.
+    /// Its partition.
     pub partition: i32,
-    /// End of the bar.
-    pub close_time: Micros,
+    /// Its tag.
+    pub tag: u64,
     /// Its offset.
     pub offset: i64,
 }
 
-/// Notes deliveries. `DeliveryOpaque` is the bar's end; 0 for records whose place does not matter.
+/// Notes deliveries. `DeliveryOpaque` is the record's tag; 0 for records whose place does not matter.
 #[derive(Default)]
 struct Deliveries {
     written: Mutex<Vec<Written>>,
@@ -64,14 +63,10 @@ impl ClientContext for Deliveries {
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, close_time: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
         match result {
-            Ok(message) if close_time != 0 => {
-                let written = Written {
-                    partition: message.partition(),
-                    close_time: Micros::try_from(close_time).unwrap_or(Micros::MAX),
-                    offset: message.offset(),
-                };
+            Ok(message) if tag != 0 => {
+                let written = Written { partition: message.partition(), tag: tag as u64, offset: message.offset() };
                 lock(&self.written).push(written);
             }
             Ok(_) => {}
@@ -100,8 +95,8 @@ pub struct Outgoing<'a> {
     pub value: &'a [u8],
     /// Headers.
     pub headers: OwnedHeaders,
-    /// The bar's end, for bars; its offset is then reported by [`Transactions::drain`].
-    pub bar: Option<Micros>,
+    /// A number above 0 by which [`Transactions::drain`] reports the record's offset.
+    pub tag: Option<u64>,
 }
 
 /// Records are handed to librdkafka in bursts of this many bytes: it sends what lies in its queue at once, and one request
@@ -191,7 +186,7 @@ impl Transactions {
             bytes,
             key: record.key.map(<[u8]>::len),
             headers: record.headers,
-            opaque: record.bar.map_or(0, |end| usize::try_from(end).unwrap_or(0)),
+            opaque: record.tag.map_or(0, |tag| usize::try_from(tag).unwrap_or(0)),
         });
         if self.outbox_bytes >= BURST { self.hand_over() } else { Ok(()) }
     }
@@ -232,7 +227,7 @@ impl Transactions {
         }
     }
 
-    /// Waits until every record is delivered; says where the bars went, in the order of the log.
+    /// Waits until every record is delivered; says where the tagged ones went, in the order of the log.
     ///
     /// # Errors
     /// When a delivery failed or takes longer than the transaction may.

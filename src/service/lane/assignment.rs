@@ -7,28 +7,25 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 
 use super::partition::{Partition, Phase};
+use super::stage::Stage;
 use super::{Lane, LaneError};
-use crate::flow::bad_ratio::BadRatio;
-use crate::flow::bar::Bar;
 use crate::io::kafka::KafkaError;
 use crate::io::kafka::consumer::offsets;
 use crate::io::kafka::history::History;
 use crate::io::kafka::producer::{TransactionError, Transactions};
 use crate::machine::checkpoint::Checkpoint;
-use crate::machine::forecaster::Forecaster;
 use crate::machine::takeover::{Facts, Takeover, decide};
-use crate::wire;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Restored bars between two signs of life.
 const BEAT_EVERY: i64 = 1_024;
 
-impl Lane {
+impl<S: Stage> Lane<S> {
     /// Restores the partitions and begins to read them.
     pub(super) fn assigned(&mut self, numbers: &[i32]) -> Result<(), LaneError> {
         tracing::info!(lane = self.id, partitions = ?numbers, "assigned");
         self.retry_at = None;
-        self.open = None;
+        self.outlet.open = None;
         self.partitions.clear();
         self.parts.health.waits_for("restoring");
         if numbers.is_empty() {
@@ -37,47 +34,50 @@ impl Lane {
             return Ok(());
         }
         let began = Instant::now();
-        let bars = History::open(&self.parts.config.kafka, &self.topics.bars)?;
-        let (starts, resumed) = self.take_over(numbers, &bars)?;
+        let history = match self.stage.history() {
+            Some(topic) => Some(History::open(&self.parts.config.kafka, topic)?),
+            None => None,
+        };
+        let (starts, resumed) = self.take_over(numbers, history.as_ref())?;
         let mut positions: Vec<(i32, i64)> = Vec::new();
         for (&number, &start) in &starts {
-            let forecaster = Forecaster::new(self.parts.rules.clone(), &self.parts.champion);
-            let mut partition = Partition::new(forecaster, Phase::Live, start, BadRatio::default());
+            let mut partition = Partition::new(self.stage.start(number), Phase::Live, start);
             // The start is committed before any output: from then on there is an offset to lose.
             partition.dirty = true;
             self.partitions.insert(number, partition);
             positions.push((number, start));
         }
-        let mut without_ticks = Vec::new();
-        let Some(restored) = self.restore(resumed, &bars)? else {
+        let mut nothing_to_read = Vec::new();
+        let Some(restored) = self.restore(resumed, history.as_ref())? else {
             // A stop was asked for in the middle of it. Nothing was touched, so nothing is left to commit.
             self.partitions.clear();
             return Ok(());
         };
         for (number, partition, resume) in restored {
             if resume >= partition.next {
-                without_ticks.push(number);
+                nothing_to_read.push(number);
             }
             positions.push((number, resume));
             self.partitions.insert(number, partition);
         }
-        let list = offsets(&self.topics.ticks, positions)?;
-        self.consumer.assign(&list).map_err(KafkaError::call(format!("assigning {}", self.topics.ticks)))?;
+        let input = self.stage.input();
+        let list = offsets(input, positions)?;
+        self.consumer.assign(&list).map_err(KafkaError::call(format!("assigning {input}")))?;
         self.parts.metrics.restore_seconds.observe(began.elapsed().as_secs_f64());
-        tracing::info!(lane = self.id, seconds = began.elapsed().as_secs_f64(), "windows restored");
+        tracing::info!(lane = self.id, seconds = began.elapsed().as_secs_f64(), "history restored");
         if !starts.is_empty() && !self.commit()? {
             return Ok(());
         }
         self.update_readiness();
-        // Where no open bar holds a trade, nothing is to be read again.
-        without_ticks.into_iter().try_for_each(|number| self.rebuilt(number))
+        // Where nothing before the committed offset matters, nothing is to be read again.
+        nothing_to_read.into_iter().try_for_each(|number| self.rebuilt(number))
     }
 
     /// Commits or aborts, then lets go: no transaction survives a change of assignment.
     pub(super) fn revoked(&mut self) -> Result<(), LaneError> {
         tracing::info!(lane = self.id, partitions = ?self.partitions.keys().collect::<Vec<_>>(), "revoked");
         if self.consumer.assignment_lost() {
-            if self.open.take().is_some() {
+            if self.outlet.open.take().is_some() {
                 tracing::warn!(lane = self.id, "assignment lost: the transaction is aborted");
                 self.abort_or_replace()?;
             }
@@ -92,11 +92,11 @@ impl Lane {
     }
 
     pub(super) fn abort_or_replace(&mut self) -> Result<(), LaneError> {
-        match self.producer.abort() {
+        match self.outlet.producer.abort() {
             Ok(()) => Ok(()),
             Err(error @ TransactionError::Fenced(_)) => Err(error.into()),
             Err(_) => {
-                self.producer = Transactions::connect(&self.parts.config.kafka, &self.id)?;
+                self.outlet.producer = Transactions::connect(&self.parts.config.kafka, &self.id)?;
                 Ok(())
             }
         }
@@ -124,33 +124,33 @@ impl Lane {
     fn take_over(
         &self,
         numbers: &[i32],
-        bars: &History,
+        history: Option<&History>,
     ) -> Result<(HashMap<i32, i64>, Vec<(i32, i64, Checkpoint)>), LaneError> {
-        let ticks = &self.topics.ticks;
+        let input = self.stage.input();
         if let Some(number) = numbers.iter().find(|&&number| number >= self.parts.partitions) {
             return Err(LaneError::Topics(format!(
-                "{ticks}/{number} is new: the topic had {} partitions when this process started; give the output topics as \
+                "{input}/{number} is new: the topic had {} partitions when this process started; give the other topics as \
                  many (`tickcast topics apply`) and restart",
                 self.parts.partitions
             )));
         }
         let mut list = TopicPartitionList::new();
         for &number in numbers {
-            list.add_partition(ticks, number);
+            list.add_partition(input, number);
         }
         // With read_committed this waits for offsets of transactions that are being finished.
         let committed = self
             .consumer
             .committed_offsets(list, TIMEOUT * 3)
-            .map_err(KafkaError::call(format!("reading the committed offsets of {ticks}")))?;
+            .map_err(KafkaError::call(format!("reading the committed offsets of {input}")))?;
         let (mut starts, mut resumed) = (HashMap::new(), Vec::new());
         for &number in numbers {
-            let element = committed.find_partition(ticks, number);
+            let element = committed.find_partition(input, number);
             if let Some(element) = &element {
                 // An offset that could not be had is not the lack of one.
                 element
                     .error()
-                    .map_err(KafkaError::call(format!("reading the committed offset of {ticks}/{number}")))?;
+                    .map_err(KafkaError::call(format!("reading the committed offset of {input}/{number}")))?;
             }
             let offset = element.as_ref().and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0);
             let committed = offset.map(|offset| {
@@ -159,68 +159,63 @@ impl Lane {
             });
             let bounds = self
                 .consumer
-                .fetch_watermarks(ticks, number, TIMEOUT)
-                .map_err(KafkaError::call(format!("asking for the offsets of {ticks}/{number}")))?;
+                .fetch_watermarks(input, number, TIMEOUT)
+                .map_err(KafkaError::call(format!("asking for the offsets of {input}/{number}")))?;
             let facts = Facts {
-                bars_written: committed.is_none() && bars.has_records(number)?,
+                was_here: committed.is_none() && self.stage.was_here(number, history)?,
                 committed,
-                ticks: bounds,
-                bars: bars.bounds(number)?,
-                config_hash: self.parts.config_hash,
+                input: bounds,
+                history: history.map_or(Ok((0, 0)), |history| history.bounds(number))?,
+                config_hash: self.stage.config_hash(),
             };
             match decide(&facts) {
                 Takeover::Start(offset) => drop(starts.insert(number, offset)),
                 Takeover::Resume(offset, checkpoint) => resumed.push((number, offset, checkpoint)),
                 Takeover::Refuse(refusal) => {
-                    return Err(LaneError::Refused { topic: ticks.clone(), partition: number, refusal });
+                    let role = self.stage.role();
+                    return Err(LaneError::Refused { topic: input.to_owned(), partition: number, role, refusal });
                 }
             }
         }
         Ok((starts, resumed))
     }
 
-    /// Reads the windows back. Gives each partition with the offset where reading ticks begins; none when a stop was asked
+    /// Reads the history back. Gives each partition with the offset where reading the input begins; none when a stop was asked
     /// for meanwhile.
     #[allow(clippy::type_complexity, reason = "a small list of one restore")]
     fn restore(
-        &self,
+        &mut self,
         resumed: Vec<(i32, i64, Checkpoint)>,
-        bars: &History,
-    ) -> Result<Option<Vec<(i32, Partition, i64)>>, LaneError> {
-        let (rules, champion) = (&self.parts.rules, &self.parts.champion);
-        let mut forecasters: HashMap<i32, Forecaster> = resumed
-            .iter()
-            .map(|(number, _, checkpoint)| (*number, Forecaster::resume(rules.clone(), champion, checkpoint)))
-            .collect();
-        let ranges: HashMap<i32, (i64, i64)> =
-            resumed.iter().map(|(number, _, checkpoint)| (*number, checkpoint.bars)).collect();
-        let whole = bars.read::<LaneError>(
-            &ranges,
-            |partition, offset, payload| {
-                let wrong = |why: String| LaneError::Restore { topic: self.topics.bars.clone(), partition, why };
-                let payload = payload.ok_or_else(|| wrong(format!("offset {offset} has no value")))?;
-                let bar = wire::bar::decode(payload).and_then(Bar::try_from);
-                let bar = bar.map_err(|error| wrong(format!("offset {offset}: {error}")))?;
-                if offset % BEAT_EVERY == 0 {
-                    self.parts.health.beat();
-                }
-                match forecasters.get_mut(&partition) {
-                    Some(forecaster) => Ok(forecaster.restore_bar(bar, offset)?),
-                    None => Ok(()),
-                }
-            },
-            || !self.parts.stop.requested(),
-        )?;
-        if !whole {
-            return Ok(None);
+        history: Option<&History>,
+    ) -> Result<Option<Vec<(i32, Partition<S::State>, i64)>>, LaneError> {
+        let mut states: HashMap<i32, S::State> =
+            resumed.iter().map(|(number, _, checkpoint)| (*number, self.stage.resume(*number, checkpoint))).collect();
+        let topic = self.stage.history().unwrap_or_default().to_owned();
+        let wrong = |partition, why| LaneError::Restore { topic: topic.clone(), partition, why };
+        if let Some(history) = history {
+            let ranges: HashMap<i32, (i64, i64)> =
+                resumed.iter().map(|(number, _, checkpoint)| (*number, checkpoint.bars)).collect();
+            let whole = history.read::<LaneError>(
+                &ranges,
+                |partition, stored| {
+                    if stored.offset % BEAT_EVERY == 0 {
+                        self.parts.health.beat();
+                    }
+                    let Some(state) = states.get_mut(&partition) else { return Ok(()) };
+                    let offset = stored.offset;
+                    self.stage.restore(state, stored).map_err(|why| wrong(partition, format!("offset {offset}: {why}")))
+                },
+                || !self.parts.stop.requested(),
+            )?;
+            if !whole {
+                return Ok(None);
+            }
         }
         let mut restored = Vec::new();
         for (number, offset, checkpoint) in resumed {
-            let Some(mut forecaster) = forecasters.remove(&number) else { continue };
-            forecaster.bars_restored(champion)?;
-            let bad = BadRatio { seen: checkpoint.seen, bad: checkpoint.bad };
-            let partition = Partition::new(forecaster, Phase::Rebuilding(offset), offset, bad);
-            restored.push((number, partition, checkpoint.resume));
+            let Some(mut state) = states.remove(&number) else { continue };
+            self.stage.restored(&mut state).map_err(|why| wrong(number, why))?;
+            restored.push((number, Partition::new(state, Phase::Rebuilding(offset), offset), checkpoint.resume));
         }
         Ok(Some(restored))
     }

@@ -4,19 +4,21 @@ use std::time::{Duration, Instant};
 
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Lane, LaneError, MAX_ABORTS, OFFSETS_ALONE, Open};
+use super::outlet::Open;
+use super::stage::Stage;
+use super::{Lane, LaneError, MAX_ABORTS, OFFSETS_ALONE};
 use crate::io::kafka::KafkaError;
 use crate::io::kafka::producer::{TransactionError, Transactions};
-use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
+use crate::telemetry::metrics::ResultLabel;
 
 /// After the group moved on, how long to wait for its new assignment before trying with the old one.
 const REJOIN: Duration = Duration::from_millis(500);
 
-impl Lane {
+impl<S: Stage> Lane<S> {
     /// Commits when it is time: at once when nothing more is queued, under backlog at the interval.
     pub(super) fn commit_if_due(&mut self, drained: bool) -> Result<(), LaneError> {
         let interval = self.parts.config.forecast.commit_interval.get();
-        let due = match &self.open {
+        let due = match &self.outlet.open {
             Some(open) => drained || open.since.elapsed() >= interval,
             // Offsets alone are worth a transaction now and then.
             None => self.last_commit.elapsed() >= OFFSETS_ALONE && self.partitions.values().any(|p| p.dirty),
@@ -26,44 +28,55 @@ impl Lane {
 
     /// Commits when the transaction has grown to its limit.
     pub(super) fn commit_if_full(&mut self) -> Result<(), LaneError> {
-        let full =
-            self.open.as_ref().is_some_and(|open| open.bytes >= self.parts.config.forecast.max_transaction_bytes);
+        let full = self
+            .outlet
+            .open
+            .as_ref()
+            .is_some_and(|open| open.bytes >= self.parts.config.forecast.max_transaction_bytes);
         if full { self.commit().map(|_| ()) } else { Ok(()) }
     }
 
     /// Commits what was sent, with offsets and checkpoints. `false` when it was aborted instead.
     pub(super) fn commit(&mut self) -> Result<bool, LaneError> {
-        if self.open.is_none() && !self.partitions.values().any(|p| p.dirty) {
+        if self.outlet.open.is_none() && !self.partitions.values().any(|p| p.dirty) {
             return Ok(true);
         }
-        if let Err(error) = self.ensure_transaction() {
+        if let Err(error) = self.begin_and_seal() {
             self.tolerate(Err(error))?;
             return Ok(false);
         }
-        let Some(open) = self.open.take() else { return Ok(true) };
+        let Some(open) = self.outlet.open.take() else { return Ok(true) };
         let began = Instant::now();
         match self.try_commit(&open) {
             Ok(()) => {
-                self.committed(&open);
+                self.committed();
                 self.parts.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
                 Ok(true)
             }
             Err(error) => {
-                self.open = Some(open);
+                self.outlet.open = Some(open);
                 self.tolerate(Err(error))?;
                 Ok(false)
             }
         }
     }
 
+    fn begin_and_seal(&mut self) -> Result<(), LaneError> {
+        self.outlet.begin()?;
+        for (&number, partition) in self.partitions.iter_mut().filter(|(_, p)| p.dirty) {
+            self.stage.seal(number, &mut partition.state, partition.next, &mut self.outlet)?;
+        }
+        Ok(())
+    }
+
     fn try_commit(&mut self, open: &Open) -> Result<(), LaneError> {
-        for written in self.producer.drain()? {
+        for written in self.outlet.producer.drain()? {
             if let Some(partition) = self.partitions.get_mut(&written.partition) {
-                partition.forecaster.bar_written(written.close_time, written.offset);
+                self.stage.placed(&mut partition.state, written.tag, written.offset);
             }
         }
         let offsets = self.checkpoints()?;
-        self.producer.commit(&offsets, &open.group)?;
+        self.outlet.producer.commit(&offsets, &open.group)?;
         Ok(())
     }
 
@@ -71,35 +84,26 @@ impl Lane {
     fn checkpoints(&mut self) -> Result<TopicPartitionList, LaneError> {
         let mut list = TopicPartitionList::new();
         for (&number, partition) in self.partitions.iter_mut().filter(|(_, p)| p.dirty) {
-            let checkpoint = partition.forecaster.checkpoint(partition.next, self.parts.config_hash, partition.bad);
-            let mut element = list.add_partition(&self.topics.ticks, number);
+            let checkpoint = self.stage.checkpoint(&mut partition.state, partition.next);
+            let input = self.stage.input();
+            let mut element = list.add_partition(input, number);
             element
                 .set_offset(Offset::Offset(partition.next))
-                .map_err(KafkaError::call(format!("offset {} of {}/{number}", partition.next, self.topics.ticks)))?;
+                .map_err(KafkaError::call(format!("offset {} of {input}/{number}", partition.next)))?;
             element.set_metadata(checkpoint.to_string());
         }
         Ok(list)
     }
 
-    fn committed(&mut self, open: &Open) {
-        let moved = self.partitions.iter_mut().filter(|(_, p)| p.dirty);
-        for (&number, partition) in moved {
+    fn committed(&mut self) {
+        for (&number, partition) in self.partitions.iter_mut().filter(|(_, p)| p.dirty) {
             partition.committed = partition.next;
             partition.dirty = false;
-            let label = PartitionLabel { partition: number };
-            if let Some(watermark) = partition.forecaster.watermark() {
-                self.parts.metrics.watermark.get_or_create(&label).set(watermark as f64 / 1e6);
-            }
-            let symbols = i64::try_from(partition.forecaster.symbols()).unwrap_or(i64::MAX);
-            self.parts.metrics.symbols.get_or_create(&label).set(symbols);
+            self.stage.tell(number, &partition.state);
         }
-        let metrics = &self.parts.metrics;
-        metrics.bars.inc_by(open.bars);
-        metrics.predictions.get_or_create(&ResultLabel { result: "scored" }).inc_by(open.scored);
-        metrics.predictions.get_or_create(&ResultLabel { result: "abstained" }).inc_by(open.abstained);
-        metrics.transactions.get_or_create(&ResultLabel { result: "committed" }).inc();
+        self.stage.committed();
+        self.parts.metrics.transactions.get_or_create(&ResultLabel { result: "committed" }).inc();
         self.aborts = 0;
-        self.tell_counts();
         self.last_commit = Instant::now();
     }
 
@@ -115,14 +119,15 @@ impl Lane {
             TransactionError::Abort(_) | TransactionError::Stale(_) => "aborted",
         };
         self.parts.metrics.transactions.get_or_create(&ResultLabel { result: outcome }).inc();
-        self.open = None;
+        self.outlet.open = None;
+        self.stage.aborted();
         let stale = matches!(error, TransactionError::Stale(_));
         if !stale {
             self.aborts += 1;
             self.give_up_if_stuck(&error)?;
         }
         if matches!(error, TransactionError::Retire(_)) {
-            self.producer = Transactions::connect(&self.parts.config.kafka, &self.id)?;
+            self.outlet.producer = Transactions::connect(&self.parts.config.kafka, &self.id)?;
         } else {
             self.abort_or_replace()?;
         }
@@ -142,7 +147,7 @@ impl Lane {
         let first = self.partitions.iter().next();
         let (&partition, offset) = first.map_or((&-1, -1), |(number, p)| (number, p.committed));
         Err(LaneError::Stuck {
-            topic: self.topics.ticks.clone(),
+            topic: self.stage.input().to_owned(),
             partition,
             offset,
             aborts: self.aborts,

@@ -1,19 +1,22 @@
-//! A lane: one thread with its own consumer, its own transactional producer and its own model session.
+//! A lane: one thread with its own consumer, its own transactional producer and the [`Stage`] of a role.
 //!
 //! ```text
-//!  poll ─► decode ─► bars ─► features ─► score ─► produce ─► commit        nothing is handed to another thread
-//!             └────────────────► dead letters ──┘
+//!  poll ─► apply ─► step, while work is due ─► produce ─► commit        nothing is handed to another thread
 //! ```
 //!
-//! Bars, predictions, dead letters and input offsets go into one Kafka transaction. One path serves restart, rebalance and
-//! abort: the state of the partitions is dropped and restored from the log.
+//! Outputs and input offsets go into one Kafka transaction. One path serves restart, rebalance and abort: the state of the
+//! partitions is dropped and restored from the log. What is applied and produced is the stage's: forecast, settle and judge.
 
 mod assignment;
 mod commit;
-mod emit;
+mod outlet;
 mod partition;
 mod records;
+mod stage;
 mod watch;
+
+pub use outlet::{Outlet, version_header};
+pub use stage::{Applied, Stage};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,12 +28,9 @@ use rdkafka::error::{KafkaError as Rdkafka, RDKafkaErrorCode};
 use self::partition::Partition;
 use super::health::{HealthPart, Stop};
 use crate::config::Config;
-use crate::flow::rules::Rules;
 use crate::io::kafka::KafkaError;
 use crate::io::kafka::consumer::{self, LaneConsumer, Rebalance};
 use crate::io::kafka::producer::{TransactionError, Transactions};
-use crate::io::kafka::topics::Topics;
-use crate::machine::forecaster::{Champion, Cycle, RestoreError};
 use crate::machine::takeover::Refusal;
 use crate::telemetry::metrics::Metrics;
 
@@ -55,29 +55,29 @@ pub enum LaneError {
     Transaction(#[from] TransactionError),
     /// A partition is not taken up.
     #[error(
-        "{topic}/{partition}: {refusal}; `tickcast offsets accept --partition {partition}` accepts this and starts after the last close in `bars`"
+        "{topic}/{partition}: {refusal}; `tickcast offsets accept --role {role} --partition {partition}` accepts this and starts \
+         anew behind what was written"
     )]
     Refused {
         /// Input topic.
         topic: String,
         /// Its partition.
         partition: i32,
+        /// Who refuses it.
+        role: &'static str,
         /// Why.
         refusal: Refusal,
     },
-    /// Windows could not be rebuilt.
+    /// The state could not be rebuilt.
     #[error("{topic}/{partition} cannot be restored: {why}")]
     Restore {
-        /// Topic of the bars.
+        /// Topic of the history.
         topic: String,
         /// Its partition.
         partition: i32,
         /// Why.
         why: String,
     },
-    /// Restored windows do not fit.
-    #[error(transparent)]
-    Windows(#[from] RestoreError),
     /// The same place fails again and again.
     #[error(
         "{topic}/{partition} offset {offset}: the transaction failed {aborts} times in a row, the last time with: {why}"
@@ -105,20 +105,16 @@ pub enum LaneError {
     Topics(String),
 }
 
-/// What a lane is made of.
+/// What a lane is made of, apart from its stage.
 pub struct Parts {
     /// The settings.
     pub config: Arc<Config>,
     /// Its number in the process.
     pub number: u32,
-    /// The model.
-    pub champion: Champion,
-    /// What shapes bars.
-    pub rules: Rules,
+    /// Consumer group.
+    pub group: String,
     /// Partitions of the input, and so of every output.
     pub partitions: i32,
-    /// Hash of what shapes bars, of the cluster and of the topic.
-    pub config_hash: u64,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Health.
@@ -127,74 +123,50 @@ pub struct Parts {
     pub stop: Stop,
 }
 
-/// The running transaction.
-struct Open {
-    since: Instant,
-    group: rdkafka::consumer::ConsumerGroupMetadata,
-    bytes: usize,
-    bars: u64,
-    scored: u64,
-    abstained: u64,
-}
-
-/// Records since the last look: shared counters cost more than a record's own work.
-#[derive(Default)]
-struct Counts {
-    used: u64,
-    duplicate: u64,
-    dead: u64,
-    /// Records since clocks were read.
-    unclocked: u32,
-}
-
 /// Records between two readings of the clock under backlog.
 const CLOCK_EVERY: u32 = 64;
 
 /// A lane and its state.
-pub struct Lane {
+pub struct Lane<S: Stage> {
     parts: Parts,
-    topics: Topics,
+    stage: S,
     id: String,
     consumer: Arc<LaneConsumer>,
-    producer: Transactions,
-    partitions: BTreeMap<i32, Partition>,
-    open: Option<Open>,
-    cycle: Cycle,
-    buffer: Vec<u8>,
-    counts: Counts,
+    outlet: Outlet,
+    partitions: BTreeMap<i32, Partition<S::State>>,
+    /// Records since clocks were read.
+    unclocked: u32,
     aborts: u32,
     last_commit: Instant,
     last_look: Instant,
+    last_survey: Instant,
     /// When to try a restore again after the group moved on.
     retry_at: Option<Instant>,
 }
 
-impl Lane {
+impl<S: Stage> Lane<S> {
     /// Connects a lane: the producer fences its predecessor, the consumer joins the group.
     ///
     /// # Errors
     /// When Kafka does not answer or refuses.
-    pub fn connect(parts: Parts) -> Result<Self, LaneError> {
+    pub fn connect(parts: Parts, stage: S) -> Result<Self, LaneError> {
         let kafka = &parts.config.kafka;
-        let topics = Topics::new(&kafka.topic_prefix);
-        let id = format!("{}{}.forecast.{}.{}", kafka.topic_prefix, kafka.group, kafka.instance, parts.number);
+        let id = format!("{}{}.{}.{}.{}", kafka.topic_prefix, kafka.group, stage.role(), kafka.instance, parts.number);
         let producer = Transactions::connect(kafka, &id)?;
         let static_id = kafka.static_membership.then_some(id.as_str());
-        let consumer = Arc::new(consumer::subscribe(kafka, &kafka.group, &topics.ticks, static_id)?);
+        let consumer = Arc::new(consumer::subscribe(kafka, &parts.group, stage.input(), static_id)?);
         let now = Instant::now();
         Ok(Self {
-            topics,
+            stage,
             id,
+            outlet: Outlet::new(Arc::clone(&consumer), producer),
             consumer,
-            producer,
             partitions: BTreeMap::new(),
-            open: None,
-            cycle: Cycle::default(),
-            buffer: Vec::new(),
-            counts: Counts::default(),
+            unclocked: 0,
             aborts: 0,
             last_commit: now,
             last_look: now,
+            last_survey: now,
             retry_at: None,
             parts,
         })
@@ -211,9 +183,9 @@ impl Lane {
             Ok(()) => self.commit().map(|_| ()),
             Err(_) => Ok(()),
         };
-        if self.open.is_some() {
+        if self.outlet.open.is_some() {
             // Nobody will wait for a transaction that nobody will finish.
-            let _ = self.producer.abort();
+            let _ = self.outlet.producer.abort();
         }
         consumer.context().close();
         result.and(drained)
@@ -221,7 +193,7 @@ impl Lane {
 
     fn turns(&mut self, consumer: &LaneConsumer) -> Result<(), LaneError> {
         while !self.parts.stop.requested() {
-            let wait = if self.open.is_some() { Duration::ZERO } else { IDLE_POLL };
+            let wait = if self.outlet.open.is_some() { Duration::ZERO } else { IDLE_POLL };
             let drained = match consumer.poll(wait) {
                 Some(Ok(message)) => {
                     self.record(&message)?;
@@ -232,7 +204,7 @@ impl Lane {
                     false
                 }
                 Some(Err(error)) => {
-                    Self::survive(&error)?;
+                    self.survive(&error)?;
                     false
                 }
                 None => true,
@@ -240,11 +212,11 @@ impl Lane {
             if let Some(rebalance) = consumer.context().rebalance_pending() {
                 self.rebalance(rebalance)?;
             }
-            self.counts.unclocked += 1;
-            if !drained && self.counts.unclocked < CLOCK_EVERY {
+            self.unclocked += 1;
+            if !drained && self.unclocked < CLOCK_EVERY {
                 continue;
             }
-            self.counts.unclocked = 0;
+            self.unclocked = 0;
             self.restore_if_due()?;
             self.commit_if_due(drained)?;
             if drained {
@@ -252,6 +224,7 @@ impl Lane {
             }
             if self.last_look.elapsed() >= HOUSEKEEPING {
                 self.last_look = Instant::now();
+                self.survey()?;
                 self.look();
             }
         }
@@ -266,13 +239,15 @@ impl Lane {
     }
 
     /// Errors of a consumer are warnings of a client that goes on by itself, unless they are final.
-    fn survive(error: &Rdkafka) -> Result<(), LaneError> {
+    fn survive(&self, error: &Rdkafka) -> Result<(), LaneError> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
             Some(Code::FencedInstanceId | Code::Fenced) => Err(LaneError::Fenced(error.to_string())),
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Err(KafkaError::State(format!(
-                "the position is no longer in the topic ({error}): retention was faster than the forecaster; \
-                 `tickcast offsets accept` starts after the last close in `bars`"
+                "the position is no longer in {} ({error}): retention was faster than this role; `tickcast offsets accept --role {}` \
+                 starts anew behind what was written",
+                self.stage.input(),
+                self.stage.role()
             ))
             .into()),
             Some(
@@ -280,9 +255,9 @@ impl Lane {
                 | Code::GroupAuthorizationFailed
                 | Code::UnknownTopicOrPartition
                 | Code::UnknownTopic,
-            ) => Err(KafkaError::call("consuming ticks")(error.clone()).into()),
+            ) => Err(KafkaError::call(format!("consuming {}", self.stage.input()))(error.clone()).into()),
             _ if matches!(error, Rdkafka::MessageConsumptionFatal(_)) => {
-                Err(KafkaError::call("consuming ticks")(error.clone()).into())
+                Err(KafkaError::call(format!("consuming {}", self.stage.input()))(error.clone()).into())
             }
             _ => {
                 tracing::warn!(%error, "consumer");

@@ -1,80 +1,49 @@
 //! What the lane does with a record, with the end of a partition, and with the lack of records.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::partition::Phase;
+use super::stage::{Applied, Stage};
 use super::{Lane, LaneError};
-use crate::flow::dead_letter::Reason;
-use crate::flow::time::Micros;
 use crate::io::kafka::KafkaError;
 use crate::io::kafka::consumer::offsets;
-use crate::machine::forecaster::{Position, Verdict};
-use crate::telemetry::metrics::{PartitionLabel, ReasonLabel};
-use crate::wire;
+use crate::telemetry::metrics::PartitionLabel;
 
-impl Lane {
+/// How often the stage looks at the world while the queue is empty.
+const SURVEY: Duration = Duration::from_millis(100);
+
+impl<S: Stage> Lane<S> {
     pub(super) fn record(&mut self, message: &BorrowedMessage<'_>) -> Result<(), LaneError> {
-        let number = message.partition();
-        let at = Position {
-            offset: message.offset(),
-            kafka_time: message.timestamp().to_millis().unwrap_or(0).saturating_mul(1_000),
-        };
+        let (number, offset) = (message.partition(), message.offset());
         let Some(partition) = self.partitions.get_mut(&number) else { return Ok(()) };
-        let decoded = wire::tick::decode(message.payload(), self.parts.config.forecast.max_record_bytes);
         match partition.phase {
             Phase::Paused(_) => return Ok(()),
-            Phase::Rebuilding(until) if at.offset < until => {
-                if let Ok(record) = decoded {
-                    partition.forecaster.reapply(at, &record);
-                }
-                partition.reread = at.offset + 1;
+            Phase::Rebuilding(until) if offset < until => {
+                self.stage.reapply(&mut partition.state, message);
+                partition.reread = offset + 1;
                 return Ok(());
             }
             Phase::Rebuilding(_) => self.rebuilt(number)?,
             Phase::Live => {}
         }
         let Some(partition) = self.partitions.get_mut(&number) else { return Ok(()) };
-        // The cycles that were due may have ended in an abort: then this state has seen what was never committed.
-        if partition.phase != Phase::Live || at.offset < partition.next {
+        // The work that was due may have ended in an abort: then this state has seen what was never committed.
+        if partition.phase != Phase::Live || offset < partition.next {
             return Ok(());
         }
-        let verdict = match &decoded {
-            Ok(record) => partition.forecaster.apply(at, record),
-            Err(reason) => Verdict::Dead(*reason),
-        };
-        let bad = matches!(verdict, Verdict::Dead(reason) if !reason.is_decodable());
-        if bad && partition.bad.is_spent(self.parts.config.forecast.max_bad_ratio) {
-            let why = format!(
-                "more than {} of the last {} records cannot be decoded, the next at offset {}: does the topic hold something \
-                 else than ticks? (forecast.max_bad_ratio)",
-                self.parts.config.forecast.max_bad_ratio,
-                crate::flow::bad_ratio::BLOCK,
-                at.offset
-            );
-            return self.pause(number, why);
+        match self.stage.apply(&mut partition.state, message, &mut self.outlet) {
+            Ok(Applied::Done) => {
+                partition.next = offset + 1;
+                partition.dirty = true;
+                (partition.at_end, partition.came) = (false, true);
+                self.steps(number)?;
+            }
+            Ok(Applied::Pause(why)) => return self.pause(number, why),
+            Err(error) => return self.tolerate(Err(error)),
         }
-        if verdict == Verdict::Full {
-            let why = format!(
-                "{} symbols are known at offset {}: raise forecast.max_symbols or add partitions",
-                partition.forecaster.symbols(),
-                at.offset
-            );
-            return self.pause(number, why);
-        }
-        partition.bad.observe(bad);
-        partition.next = at.offset + 1;
-        partition.dirty = true;
-        (partition.at_end, partition.came) = (false, true);
-        match verdict {
-            Verdict::Used => self.counts.used += 1,
-            Verdict::Duplicate => self.counts.duplicate += 1,
-            Verdict::Dead(reason) => self.dead(message, reason)?,
-            Verdict::Full => {}
-        }
-        self.cycles(number)?;
         if self.aborts >= super::MAX_ABORTS {
             // One record at a time, to find the one that cannot be committed.
             self.commit()?;
@@ -82,17 +51,13 @@ impl Lane {
         Ok(())
     }
 
-    fn dead(&mut self, message: &BorrowedMessage<'_>, reason: Reason) -> Result<(), LaneError> {
-        self.counts.dead += 1;
-        self.parts.metrics.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
-        self.emit_dead_letter(message, reason)
-    }
-
     fn pause(&mut self, number: i32, why: String) -> Result<(), LaneError> {
-        tracing::error!(partition = number, why, "partition paused");
-        let list = offsets(&self.topics.ticks, [(number, 0)])?;
-        self.consumer.pause(&list).map_err(KafkaError::call(format!("pausing {}/{number}", self.topics.ticks)))?;
-        self.parts.metrics.paused.get_or_create(&PartitionLabel { partition: number }).set(1);
+        let input = self.stage.input();
+        tracing::error!(topic = input, partition = number, why, "partition paused");
+        let list = offsets(input, [(number, 0)])?;
+        self.consumer.pause(&list).map_err(KafkaError::call(format!("pausing {input}/{number}")))?;
+        let label = PartitionLabel { role: self.stage.role(), partition: number };
+        self.parts.metrics.paused.get_or_create(&label).set(1);
         if let Some(partition) = self.partitions.get_mut(&number) {
             partition.phase = Phase::Paused(why);
         }
@@ -100,17 +65,18 @@ impl Lane {
         Ok(())
     }
 
-    /// The open bars are back: what was due at the committed offset runs before the next record.
+    /// What was read before the committed offset is back: what was due there runs before the next record.
     pub(super) fn rebuilt(&mut self, number: i32) -> Result<(), LaneError> {
-        // An abort in another partition's cycles has parked this one as well.
+        // An abort in another partition's work has parked this one as well.
         let Some(partition) = self.partitions.get_mut(&number).filter(|p| matches!(p.phase, Phase::Rebuilding(_)))
         else {
             return Ok(());
         };
         partition.phase = Phase::Live;
         partition.last_record = Instant::now();
+        self.stage.rebuilt(&mut partition.state);
         self.update_readiness();
-        self.cycles(number)
+        self.steps(number)
     }
 
     /// The end counts as caught up.
@@ -121,53 +87,52 @@ impl Lane {
         if matches!(partition.phase, Phase::Rebuilding(_)) { self.rebuilt(number) } else { Ok(()) }
     }
 
-    /// Lets event time go on where a partition has been at its end for `bars.idle_timeout`.
+    /// Nothing is queued: the stage learns how long, and may find that something is due.
     pub(super) fn idle(&mut self) -> Result<(), LaneError> {
-        let timeout = self.parts.config.bars.idle_timeout.get();
-        let interval = self.parts.rules.interval.micros();
         let mut due = Vec::new();
         for (&number, partition) in &mut self.partitions {
-            // Noted also where event time is not to go on: the offset moves over markers only in a partition at rest.
-            let elapsed = partition.idle_for();
-            let Some(timeout) = timeout else { continue };
-            if !partition.at_end
-                || partition.phase != Phase::Live
-                || elapsed < timeout.get()
-                || partition.forecaster.symbols() == 0
-            {
-                continue;
+            // Noted also where nothing follows: the offset moves over markers only in a partition at rest.
+            let (elapsed, fresh) = partition.idle_for();
+            if fresh {
+                self.stage.rest(&mut partition.state);
             }
-            let (Some(base), Some(closed)) = (partition.idle_base, partition.forecaster.closed()) else { continue };
-            let elapsed = Micros::try_from(elapsed.as_micros()).unwrap_or(0);
-            // Only an advance that closes a bar is an event; smaller ones would be lost with the process anyway.
-            if base + elapsed >= closed + interval {
-                partition.forecaster.idle(base, elapsed);
+            let at_rest = partition.at_end && partition.phase == Phase::Live;
+            if at_rest && self.stage.idle(&mut partition.state, elapsed) {
                 partition.dirty = true;
                 due.push(number);
             }
         }
-        due.into_iter().try_for_each(|number| self.cycles(number))
+        due.into_iter().try_for_each(|number| self.steps(number))?;
+        if self.last_survey.elapsed() >= SURVEY { self.survey() } else { Ok(()) }
     }
 
-    /// Runs the cycles that are due in a partition, committing between them when a burst fills the transaction.
-    pub(super) fn cycles(&mut self, number: i32) -> Result<(), LaneError> {
+    /// Lets the stage look at the world.
+    pub(super) fn survey(&mut self) -> Result<(), LaneError> {
+        self.last_survey = Instant::now();
+        let mut due = Vec::new();
+        for (&number, partition) in self.partitions.iter_mut().filter(|(_, p)| p.phase == Phase::Live) {
+            if self.stage.survey(number, &mut partition.state, partition.next)? {
+                due.push(number);
+            }
+        }
+        due.into_iter().try_for_each(|number| self.steps(number))
+    }
+
+    /// Does what is due in a partition, committing on the way when a burst fills the transaction.
+    pub(super) fn steps(&mut self, number: i32) -> Result<(), LaneError> {
         loop {
-            let Some(partition) = self.partitions.get_mut(&number) else { return Ok(()) };
             // An abort on the way has parked it.
-            if partition.phase != Phase::Live {
+            let Some(partition) = self.partitions.get_mut(&number).filter(|p| p.phase == Phase::Live) else {
                 return Ok(());
+            };
+            match self.stage.step(number, &mut partition.state, &mut self.outlet) {
+                Ok(false) => return Ok(()),
+                Ok(true) => {
+                    partition.dirty = true;
+                    self.commit_if_full()?;
+                }
+                Err(error) => return self.tolerate(Err(error)),
             }
-            let Some(end) = partition.forecaster.next_cycle() else { return Ok(()) };
-            let began = Instant::now();
-            partition.forecaster.close(end, &mut self.parts.champion, &mut self.cycle);
-            partition.dirty = true;
-            self.parts.metrics.cycle_seconds.observe(began.elapsed().as_secs_f64());
-            for problem in &self.cycle.problems {
-                self.parts.metrics.scoring_failures.inc();
-                tracing::error!(partition = number, cycle = end, problem, "rows abstain");
-            }
-            self.emit_cycle(number)?;
-            self.commit_if_full()?;
         }
     }
 }

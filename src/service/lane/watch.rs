@@ -6,12 +6,12 @@ use rdkafka::consumer::Consumer as _;
 
 use super::Lane;
 use super::partition::Phase;
-use crate::telemetry::metrics::{PartitionLabel, ResultLabel};
+use super::stage::Stage;
+use crate::telemetry::metrics::PartitionLabel;
 
-impl Lane {
+impl<S: Stage> Lane<S> {
     pub(super) fn look(&mut self) {
         self.parts.health.beat();
-        self.tell_counts();
         let patience = self.parts.config.forecast.watchdog_timeout.get();
         let mut stuck = None;
         for (&number, partition) in &mut self.partitions {
@@ -23,7 +23,7 @@ impl Lane {
                 partition.next = ends.fetched;
                 partition.dirty = true;
             }
-            let label = PartitionLabel { partition: number };
+            let label = PartitionLabel { role: self.stage.role(), partition: number };
             let lag = (ends.stable - partition.next).max(0);
             self.parts.metrics.lag.get_or_create(&label).set(lag);
             self.parts.metrics.unstable.get_or_create(&label).set((ends.high - ends.stable).max(0));
@@ -34,28 +34,20 @@ impl Lane {
             if waiting > patience && !matches!(partition.phase, Phase::Paused(_)) {
                 stuck = Some(format!(
                     "{}/{number}: {lag} records to read and no progress for {waiting:?}",
-                    self.topics.ticks
+                    self.stage.input()
                 ));
             }
         }
         self.parts.health.broken(stuck);
     }
 
-    /// Adds what was counted to the shared counters.
-    pub(super) fn tell_counts(&mut self) {
-        let counts = &mut self.counts;
-        for (result, count) in
-            [("used", &mut counts.used), ("duplicate", &mut counts.duplicate), ("dead", &mut counts.dead)]
-        {
-            self.parts.metrics.ticks.get_or_create(&ResultLabel { result }).inc_by(std::mem::take(count));
-        }
-    }
-
-    /// Ready means: every assigned partition is live.
+    /// Ready means: every assigned partition is live, and nothing is to be complained about.
     pub(super) fn update_readiness(&self) {
         let waits = self.partitions.iter().find_map(|(number, partition)| match &partition.phase {
-            Phase::Live => None,
-            Phase::Rebuilding(until) => Some(format!("partition {number}: reading ticks again up to offset {until}")),
+            Phase::Live => self.stage.complaint(&partition.state).map(|why| format!("partition {number}: {why}")),
+            Phase::Rebuilding(until) => {
+                Some(format!("partition {number}: reading {} again up to offset {until}", self.stage.input()))
+            }
             Phase::Paused(why) => Some(format!("partition {number} is paused: {why}")),
         });
         match waits {

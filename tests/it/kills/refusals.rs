@@ -49,7 +49,7 @@ fn refused(world: &World, more: &[&str]) -> String {
     let mut process: Process = world.start("0", more);
     assert_eq!(process.exit_code(), 1, "{}", process.log());
     let log = process.log();
-    assert!(log.contains("tickcast offsets accept --partition"), "the remedy is named:\n{log}");
+    assert!(log.contains("tickcast offsets accept --role forecast --partition"), "the remedy is named:\n{log}");
     log
 }
 
@@ -87,7 +87,7 @@ fn lost_or_foreign_offsets_are_refused() {
         deleted.into_iter().try_for_each(|group| group.map(drop).map_err(|(_, code)| code.to_string()))
     });
     let log = refused(&world, &[]);
-    assert!(log.contains("`bars` holds records but the group has committed no offset"), "{log}");
+    assert!(log.contains("the outputs hold records but the group has committed no offset"), "{log}");
     assert_eq!(world.written(), written, "nothing was written by the refused");
 }
 

@@ -54,8 +54,8 @@ fn reading_waits_until_the_last_bar_is_readable() {
     let reader = std::thread::spawn(move || {
         history.read::<KafkaError>(
             &HashMap::from([(0, (0, 6))]),
-            |_, offset, value| {
-                told.send((offset, String::from_utf8_lossy(value.unwrap()).into_owned())).unwrap();
+            |_, stored| {
+                told.send((stored.offset, String::from_utf8_lossy(stored.value.unwrap()).into_owned())).unwrap();
                 Ok(())
             },
             || true,

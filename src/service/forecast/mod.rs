@@ -1,9 +1,13 @@
-//! The forecast role: as many lanes as configured, each on its own thread.
+//! The forecast role: as many lanes as configured, each on its own thread with a model session of its own.
+
+mod emit;
+mod stage;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use self::stage::Ticks;
 use super::health::{Health, Stop};
 use super::lane::{Lane, Parts};
 use crate::config::Config;
@@ -97,17 +101,16 @@ pub fn start(
         let parts = Parts {
             config: Arc::clone(config),
             number,
-            champion: champion(config)?,
-            rules: rules.clone(),
+            group: config.kafka.group.clone(),
             partitions,
-            config_hash,
             metrics: Arc::clone(metrics),
             health: health.part(&format!("lane {number}"), config.forecast.watchdog_timeout.get().max(TIMEOUT)),
             stop: stop.clone(),
         };
+        let stage = Ticks::new(config, champion(config)?, rules.clone(), config_hash, metrics);
         let lane = std::thread::Builder::new()
             .name(format!("lane-{number}"))
-            .spawn(move || Ok(Lane::connect(parts)?.run()?))?;
+            .spawn(move || Ok(Lane::connect(parts, stage)?.run()?))?;
         handles.push(lane);
     }
     Ok(handles)

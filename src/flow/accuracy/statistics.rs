@@ -14,7 +14,7 @@ use super::pnl::Pnl;
 use super::row::Row;
 use super::wilson;
 
-/// The sums of every metric. Small, for there is one per symbol and block: 270 bytes and 24 for each cell of the calibration
+/// The sums of every metric. Small, for there is one per symbol and block: 280 bytes and 24 for each cell of the calibration
 /// grid that has rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statistics {

@@ -1,5 +1,5 @@
 //! The three classes, down, flat and up, over all rows: accuracy (the share whose likeliest class happened) and log-loss (the
-//! mean of `-ln` of the probability of the class that happened, in nats, clipped at [`super::CLIP`]; Good 1952).
+//! mean of `-ln` of the probability of the class that happened, in nats, clipped at [`super::clip`]; Good 1952).
 //!
 //! Secondary figures: a model that calls "flat" from volatility does well here and knows no direction.
 

@@ -1,6 +1,6 @@
 //! Log-loss of a probability of up: the mean of `-ln p` where the price went up and `-ln(1 - p)` where it went down, in nats;
 //! `ln 2` for a forecast of one half. The logarithmic score of I. J. Good, "Rational decisions", Journal of the Royal
-//! Statistical Society B 14 (1952). Probabilities are clipped ([`super::CLIP`]).
+//! Statistical Society B 14 (1952). Probabilities are clipped ([`super::clip`]).
 
 use super::numbers::Numbers;
 use super::{clip, mean};

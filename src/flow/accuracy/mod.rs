@@ -23,6 +23,8 @@ pub mod trailing;
 pub mod wilson;
 pub mod window;
 
+use super::outcome::CLIP;
+
 pub use figures::{BaselineFigures, Figures};
 pub use row::{BaselineForecast, Row};
 pub use statistics::Statistics;
@@ -34,10 +36,7 @@ mod naive;
 #[cfg(test)]
 mod tests;
 
-/// How far a probability stays from 0 and 1: one forecast that was sure and wrong must not make a mean infinite.
-pub const CLIP: f64 = 1e-6;
-
-/// `probability` within `[CLIP, 1 - CLIP]`.
+/// `probability` within `[CLIP, 1 - CLIP]`: one forecast that was sure and wrong must not make a mean infinite.
 pub fn clip(probability: f64) -> f64 {
     probability.clamp(CLIP, 1.0 - CLIP)
 }

@@ -116,12 +116,12 @@ pub fn figures(cohorts: &[Cohort<'_>]) -> Figures {
     });
     let decided: Vec<&Row> = rows.iter().copied().filter(|row| row.trades && row.moved.is_some()).collect();
     Figures {
-        rows: rows.len() as u64,
+        scored: rows.len() as u64,
         n: moved.len() as u64,
         n_effective,
         hit_rate,
-        hit_rate_low: interval.map(|bounds| bounds.0),
-        hit_rate_high: interval.map(|bounds| bounds.1),
+        hit_low: interval.map(|bounds| bounds.0),
+        hit_high: interval.map(|bounds| bounds.1),
         log_loss: log_loss(forecasts()),
         brier: brier(forecasts()),
         calibration_error: calibration(forecasts().collect()),
@@ -132,8 +132,8 @@ pub fn figures(cohorts: &[Cohort<'_>]) -> Figures {
         class_log_loss: mean(rows.iter().map(|row| -row.class_probability.clamp(1e-6, 1.0 - 1e-6).ln())),
         trades: rows.iter().filter(|row| row.pnl_bps.is_some()).count() as u64,
         pnl_bps: rows.iter().filter_map(|row| row.pnl_bps).sum(),
-        mean_pnl_bps: mean(rows.iter().filter_map(|row| row.pnl_bps)),
-        break_even_accuracy: break_even(&rows),
+        pnl_mean_bps: mean(rows.iter().filter_map(|row| row.pnl_bps)),
+        break_even: break_even(&rows),
         majority: baseline(&moved, 0),
         persistence: baseline(&moved, 1),
         reversal: baseline(&moved, 2),
@@ -146,13 +146,13 @@ pub fn assert_equal(a: &Figures, b: &Figures) {
         [f.majority, f.persistence, f.reversal].into_iter().flat_map(|x| [x.hit_rate, x.log_loss, x.brier]).collect()
     };
     let optional = |f: &Figures| -> Vec<Option<f64>> {
-        let own = [f.hit_rate, f.hit_rate_low, f.hit_rate_high, f.log_loss, f.brier, f.calibration_error, f.coverage];
-        let more = [f.decided_hit_rate, f.class_accuracy, f.class_log_loss, f.mean_pnl_bps, f.break_even_accuracy];
+        let own = [f.hit_rate, f.hit_low, f.hit_high, f.log_loss, f.brier, f.calibration_error, f.coverage];
+        let more = [f.decided_hit_rate, f.class_accuracy, f.class_log_loss, f.pnl_mean_bps, f.break_even];
         let sums = [Some(f.n_effective), Some(f.pnl_bps)];
         let baselines: Vec<Option<f64>> = baselines(f);
         [&own[..], &more, &sums, &baselines].concat()
     };
-    let counts = |f: &Figures| [f.rows, f.n, f.decided_n, f.trades];
+    let counts = |f: &Figures| [f.scored, f.n, f.decided_n, f.trades];
     let close = |x: f64, y: f64| (x - y).abs() <= 1e-9 * (1.0 + x.abs().max(y.abs()));
     let same = optional(a).into_iter().zip(optional(b)).all(|pair| match pair {
         (Some(x), Some(y)) => close(x, y),

@@ -15,7 +15,7 @@ pub struct BaselineForecast {
 /// One scorable outcome. Every number is finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// `p_up / (p_up + p_down)`, within [`super::CLIP`] of neither 0 nor 1.
+    /// `p_up / (p_up + p_down)`, clipped ([`super::clip`]).
     pub probability_up: f64,
     /// Whether the price went up (`false`: down); none where it stayed within the dead band.
     pub moved: Option<bool>,

@@ -73,12 +73,12 @@ impl Statistics {
         let interval = hit_rate.map(|rate| wilson::interval(rate, n_effective));
         let [majority, persistence, reversal] = self.baselines.map(|baseline| baseline.figures(n));
         Figures {
-            rows,
+            scored: rows,
             n,
             n_effective,
             hit_rate,
-            hit_rate_low: interval.map(|(low, _)| low),
-            hit_rate_high: interval.map(|(_, high)| high),
+            hit_low: interval.map(|(low, _)| low),
+            hit_high: interval.map(|(_, high)| high),
             log_loss: self.log_loss.value(n),
             brier: self.brier.value(n),
             calibration_error: self.calibration.value(),
@@ -89,8 +89,8 @@ impl Statistics {
             class_log_loss: self.classes.log_loss(rows),
             trades: self.pnl.trades(),
             pnl_bps: self.pnl.sum(),
-            mean_pnl_bps: self.pnl.mean(),
-            break_even_accuracy: self.pnl.break_even(),
+            pnl_mean_bps: self.pnl.mean(),
+            break_even: self.pnl.break_even(),
             majority,
             persistence,
             reversal,

@@ -238,7 +238,7 @@ fn a_symbol_that_went_leaves_nothing_behind() {
     for i in 6..8 {
         window.fold(target_time(i), true, one.iter().map(|(symbol, row)| (symbol, row)), 0);
     }
-    let names: Vec<_> = window.symbol_figures().into_iter().map(|(symbol, own)| (symbol, own.rows)).collect();
+    let names: Vec<_> = window.symbol_figures().into_iter().map(|(symbol, own)| (symbol, own.scored)).collect();
     assert_eq!(names, [(symbol(0), 2)]);
     let whole = window.figures().unwrap();
     assert_eq!((whole.from, whole.to, whole.cohorts, whole.unscorable), (target_time(6), target_time(7), 2, 0));

@@ -3,6 +3,7 @@
 //! Pure: nothing here reads a clock, a socket, a file, the environment or a random number, and nothing here knows how a
 //! record is encoded. Deciders made of these rules live in [`crate::machine`].
 
+pub mod accuracy;
 pub mod bad_ratio;
 pub mod bar;
 pub mod dead_letter;

@@ -24,4 +24,5 @@ pub mod tick;
 pub mod time;
 pub mod trade_ids;
 pub mod training_set;
+pub mod trigger;
 pub mod window;

@@ -43,12 +43,12 @@ pub enum CsvError {
         source: csv::Error,
     },
     /// It cannot be written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {why}")]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// What went wrong.
+        why: String,
     },
     /// The header lacks a column.
     #[error(

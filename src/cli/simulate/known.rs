@@ -34,13 +34,14 @@ pub fn rules(spec: &MarketSpec) -> Vec<Rule> {
     let learned = stretches[0].regime;
     let rule = |stretch: &Stretch| {
         let optimum: HitRates = HORIZONS.into_iter().zip(market::known(stretch.regime)).collect();
-        let frozen = optimum.iter().map(|(&ahead, &rate)| (ahead, market::frozen(learned, stretch.regime, rate)));
+        // Rounded like the optimum: a difference of doubles prints long.
+        let frozen = |rate| (market::frozen(learned, stretch.regime, rate) * 1e4).round() / 1e4;
         Rule {
             from_bar: stretch.from_bar,
             from_time: spec.open_of(stretch.from_bar),
             direction: stretch.regime.direction,
             strength: stretch.regime.strength,
-            frozen: frozen.collect(),
+            frozen: optimum.iter().map(|(&ahead, &rate)| (ahead, frozen(rate))).collect(),
             optimum,
         }
     };
@@ -90,8 +91,8 @@ mod tests {
         let [first, flipped, back] = &rules[..] else { panic!("{rules:?}") };
         assert_eq!((&first.frozen, &back.optimum, &back.frozen), (&first.optimum, &first.optimum, &first.optimum));
         assert_eq!((flipped.from_bar, flipped.from_time), (6, 1_700_000_060_000_000));
-        for (ahead, right) in [(1, 0.6222), (5, 0.6810), (15, 0.6717)] {
-            assert_eq!((flipped.optimum[&ahead], flipped.frozen[&ahead]), (right, 1.0 - right));
+        for (ahead, rates) in [(1, (0.6222, 0.3778)), (5, (0.681, 0.319)), (15, (0.6717, 0.3283))] {
+            assert_eq!((flipped.optimum[&ahead], flipped.frozen[&ahead]), rates);
         }
         assert!(
             first

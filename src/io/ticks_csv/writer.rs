@@ -1,7 +1,7 @@
 //! Writing files of trades.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -35,7 +35,7 @@ impl TickFileWriter {
     /// When it cannot be made.
     pub fn create(path: &Path) -> Result<Self, CsvError> {
         let partial = path.with_added_extension("partial");
-        let failed = |source| CsvError::Write { path: partial.clone(), source };
+        let failed = |error: io::Error| CsvError::Write { path: partial.clone(), why: error.to_string() };
         let file = BufWriter::with_capacity(1 << 16, File::create(&partial).map_err(failed)?);
         let gzip = path.extension().is_some_and(|extension| extension == "gz");
         // A gzip header without a time: the same rows give the same bytes.
@@ -64,7 +64,7 @@ impl TickFileWriter {
     /// When it cannot be written.
     pub fn finish(self) -> Result<(), CsvError> {
         let Self { path, mut partial, rows } = self;
-        let failed = |source| CsvError::Write { path: path.clone(), source };
+        let failed = |error: io::Error| CsvError::Write { path: path.clone(), why: error.to_string() };
         let mut file = match rows.into_inner().map_err(|error| failed(error.into_error()))? {
             Output::Plain(file) => file,
             Output::Gzip(encoder) => encoder.finish().map_err(failed)?,
@@ -78,19 +78,20 @@ impl TickFileWriter {
     }
 
     fn record(&mut self, cells: [&str; HEADER.len()]) -> Result<(), CsvError> {
-        self.rows.write_record(cells).map_err(|error| CsvError::Write { path: self.path.clone(), source: error.into() })
+        let failed = |error: csv::Error| CsvError::Write { path: self.path.clone(), why: error.to_string() };
+        self.rows.write_record(cells).map_err(failed)
     }
 }
 
 impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.write(bytes),
             Self::Gzip(encoder) => encoder.write(bytes),
         }
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(file) => file.flush(),
             Self::Gzip(encoder) => encoder.flush(),

@@ -90,7 +90,7 @@ impl Dataset {
         let mut bars = Bars::new(config, interval)?;
         if self.market {
             let spec = MarketArgs { start: self.generated.start.or(Some(START)), ..self.generated.clone() };
-            for tick in Market::new(&spec.spec(interval, START)) {
+            for tick in Market::new(&spec.spec(interval, START)?) {
                 bars.add(&Record::Trade(tick.trade()))?;
             }
         } else {

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::pace::{Pace, Speed};
 use crate::config::Config;
+use crate::flow::market::SentAs;
 use crate::flow::time::{EARLIEST, LATEST, Micros};
 use crate::io::kafka::feeder::Feeder;
 use crate::io::kafka::held;
 use crate::io::kafka::topics::Topics;
 use crate::service::health::Stop;
-use crate::wire::tick_row::TickRow;
+use crate::wire::sent_row::SentRow;
 
 /// No wait is longer than this, so that an interruption is seen and deliveries are collected.
 const SLICE: Duration = Duration::from_millis(20);
@@ -34,6 +35,41 @@ pub struct Summary {
     pub seconds: f64,
     /// Trades over seconds.
     pub ticks_per_second: f64,
+    /// What was sent besides the trades; only the generator adds to them.
+    #[serde(skip)]
+    pub extras: Extras,
+}
+
+/// Records that a generated market sends besides its trades.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Extras {
+    /// Trades that were sent once more.
+    pub duplicates: u64,
+    /// Trades of bars that had closed.
+    pub late: u64,
+    /// Records that cannot be used.
+    pub bad: u64,
+}
+
+impl Extras {
+    /// Counts what was sent; `false` for a trade of the market, which is not one of them.
+    pub fn count(&mut self, kind: SentAs) -> bool {
+        match kind {
+            SentAs::Trade => return false,
+            SentAs::Duplicate => self.duplicates += 1,
+            SentAs::Late => self.late += 1,
+            SentAs::Bad(_) => self.bad += 1,
+        }
+        true
+    }
+
+    /// For people, behind the trades; nothing where there are none.
+    pub fn text(&self) -> String {
+        if *self == Self::default() {
+            return String::new();
+        }
+        format!("; besides them {} duplicates, {} late trades and {} bad records", self.duplicates, self.late, self.bad)
+    }
 }
 
 /// Sends trades and, at their end, a watermark to every partition.
@@ -53,32 +89,36 @@ impl Feed<'_> {
     ///
     /// # Errors
     /// The first error of the rows, or what Kafka refused.
-    pub fn run<E: std::error::Error + Send + Sync + 'static>(
+    pub fn run<R: Into<SentRow>, E: std::error::Error + Send + Sync + 'static>(
         self,
-        mut rows: impl Iterator<Item = Result<TickRow, E>>,
+        mut rows: impl Iterator<Item = Result<R, E>>,
         mut report: impl FnMut(u64),
     ) -> anyhow::Result<Summary> {
         let mut feeder = Feeder::open(&self.config.kafka, &Topics::new(&self.config.kafka.topic_prefix).ticks)?;
         let mut pace = Pace::new(self.speed, self.not_before_event);
         let (mut payload, mut ticks, begun) = (Vec::with_capacity(256), 0_u64, Instant::now());
-        let (mut first, mut last) = (None, None);
+        let (mut first, mut last, mut extras) = (None, None, Extras::default());
         let failed = loop {
-            let row = match rows.next() {
+            let sent: SentRow = match rows.next() {
                 None => break None,
                 Some(Err(error)) => break Some(error),
-                Some(Ok(row)) => row,
+                Some(Ok(row)) => row.into(),
             };
-            if !self.wait(&mut pace, &feeder, row.event_time)? {
+            let time = sent.row.event_time;
+            if !self.wait(&mut pace, &feeder, time)? {
                 break None;
             }
             payload.clear();
-            row.encode(&mut payload);
-            feeder.send(&row.symbol, &payload)?;
+            sent.encode(&mut payload);
+            feeder.send(&sent.row.symbol, &payload)?;
+            if extras.count(sent.kind) {
+                continue;
+            }
             ticks += 1;
-            first = first.or(Some(row.event_time));
+            first = first.or(Some(time));
             // A time that no reader believes must not become the watermark.
-            if (EARLIEST..LATEST).contains(&row.event_time) {
-                last = last.max(Some(row.event_time));
+            if (EARLIEST..LATEST).contains(&time) {
+                last = last.max(Some(time));
             }
             if ticks.is_multiple_of(1_000) {
                 report(ticks);
@@ -108,6 +148,7 @@ impl Feed<'_> {
             partitions,
             seconds,
             ticks_per_second,
+            extras,
         })
     }
 
@@ -135,6 +176,14 @@ impl Summary {
     pub fn print(&self, json: bool) -> anyhow::Result<()> {
         let text = if json { serde_json::to_string(self)? } else { self.text() };
         println!("{text}");
+        self.completed()
+    }
+
+    /// Whether it came to its end.
+    ///
+    /// # Errors
+    /// When the feed was interrupted.
+    pub fn completed(&self) -> anyhow::Result<()> {
         if self.watermark.is_none() && self.ticks > 0 {
             bail!("interrupted");
         }

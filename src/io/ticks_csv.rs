@@ -3,6 +3,10 @@
 //! The header is required and columns are found by name: `ts_us, symbol, price, size` must be there, `side, trade_id,
 //! recv_ts_us` may be, others are ignored. Decimals are kept as they are written.
 
+mod writer;
+
+pub use writer::TickFileWriter;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -17,7 +21,7 @@ use crate::flow::symbol::Symbol;
 use crate::flow::time::Micros;
 use crate::wire::tick_row::TickRow;
 
-/// What keeps a file from being replayed.
+/// What keeps a file from being replayed, or from being written.
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
     /// It cannot be opened.
@@ -37,6 +41,14 @@ pub enum CsvError {
         line: u64,
         /// Why.
         source: csv::Error,
+    },
+    /// It cannot be written.
+    #[error("{path}: {why}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
     },
     /// The header lacks a column.
     #[error(

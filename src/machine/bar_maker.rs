@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::flow::features::FeatureSet;
-    use crate::flow::market::{Market, MarketSpec, MarketTick, Regime};
+    use crate::flow::market::{Market, MarketSpec, MarketTick, Schedule};
     use crate::flow::time::SECOND;
     use crate::flow::training_set;
 
@@ -109,9 +109,16 @@ mod tests {
     }
 
     fn ticks(symbols: u32, bars: u64) -> Vec<MarketTick> {
-        let (interval, regime) = (rules().interval, Regime::default());
-        let spec =
-            MarketSpec { symbols, interval, start: START, bars: Some(bars), seed: 1, ticks_per_bar: 4.0, regime };
+        let spec = MarketSpec {
+            symbols,
+            interval: rules().interval,
+            start: START,
+            bars: Some(bars),
+            seed: 1,
+            ticks_per_bar: 4.0,
+            schedule: Schedule::default(),
+            correlation: 0.0,
+        };
         Market::new(&spec).collect()
     }
 

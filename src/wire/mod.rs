@@ -10,6 +10,7 @@ pub mod prediction;
 pub mod retrain;
 #[cfg(test)]
 mod schemas;
+pub mod sent_row;
 pub mod tick;
 pub mod tick_row;
 

@@ -69,7 +69,7 @@ impl Timed for TickRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::market::{Market, MarketSpec, Regime};
+    use crate::flow::market::{Market, MarketSpec, Schedule};
     use crate::flow::tick::Record;
     use crate::wire::tick::decode;
 
@@ -82,7 +82,8 @@ mod tests {
             bars: Some(20),
             seed: 3,
             ticks_per_bar: 5.0,
-            regime: Regime::default(),
+            schedule: Schedule::default(),
+            correlation: 0.0,
         };
         for tick in Market::new(&spec) {
             let mut bytes = Vec::new();

@@ -10,7 +10,7 @@ use anyhow::bail;
 use crate::cli::feed::{Feed, Summary};
 use crate::cli::pace::Speed;
 use crate::config::Config;
-use crate::flow::market::{Market, MarketSpec, Regime, VENUE};
+use crate::flow::market::{Market, MarketSpec, Schedule, VENUE};
 use crate::flow::time::Micros;
 use crate::io::clock::now;
 use crate::io::kafka::held;
@@ -51,7 +51,8 @@ impl Source {
             bars: None,
             seed: start.unsigned_abs(),
             ticks_per_bar: TICKS_PER_BAR,
-            regime: Regime::default(),
+            schedule: Schedule::default(),
+            correlation: 0.0,
         };
         let (stop, taken) = (Stop::default(), Arc::new(Taken::default()));
         let (config, wish, count) = (Arc::clone(config), stop.clone(), Arc::clone(&taken));

@@ -11,14 +11,25 @@
 //! direction is the sign of `R * x`, at every horizon; [`optimum`] says how often it is right. For `R = +1, k = 0.2`: 58.1%
 //! one bar ahead, 65.1% five, 67.9% fifteen. No forecast of one bar can beat Phi(2k), the probability at full drift.
 //!
-//! Trades within a bar ([`ticks`]) are decoration: they end at the bar's close and know nothing of later bars.
+//! The rule may change at stated bars ([`Schedule`]): `x` carries on, and a forecast that was made for the old rule
+//! ([`frozen`]) is wrong as often as it was right when `R` changes its sign. Symbols may move together: with a correlation
+//! `rho`, `u = sqrt(rho) * common + sqrt(1 - rho) * own`, all of them unit normals, so every symbol by itself is the same market.
+//!
+//! Trades within a bar ([`ticks`]) are decoration: they end at the bar's close and know nothing of later bars. What goes wrong
+//! between a venue and the topic, late, repeated and unusable records, is added by [`Disturbed`] and changes no trade.
 //!
 //! Pure: randomness comes from the seed alone, so the same [`MarketSpec`] gives the same trades, digit for digit.
 
+mod disturbed;
+mod optimum;
 mod path;
+mod schedule;
 mod ticks;
 
-pub use path::{Path, Regime, optimum};
+pub use disturbed::{Disturbed, Faults, Flaw, Sent, SentAs};
+pub use optimum::{HORIZONS, frozen, known, optimum};
+pub use path::Path;
+pub use schedule::{Regime, Schedule, ScheduleError, Stretch};
 pub use ticks::MarketTick;
 
 use rand::SeedableRng as _;
@@ -32,7 +43,7 @@ use super::time::{Interval, Micros};
 /// What is generated.
 #[derive(Clone, Debug)]
 pub struct MarketSpec {
-    /// How many symbols: `SIM-1.TICKCAST` and so on, independent of each other.
+    /// How many symbols: `SIM-1.TICKCAST` and so on.
     pub symbols: u32,
     /// Length of the bars that the returns are made for.
     pub interval: Interval,
@@ -40,12 +51,28 @@ pub struct MarketSpec {
     pub start: Micros,
     /// How many bars a symbol; none for no end.
     pub bars: Option<u64>,
-    /// What all randomness comes from. A symbol's trades depend on it and on the symbol's number only.
+    /// What all randomness comes from. A symbol's trades depend on it, on the symbol's number, the schedule and the correlation,
+    /// not on how many symbols there are.
     pub seed: u64,
     /// Trades a bar, on average; every bar has at least one.
     pub ticks_per_bar: f64,
-    /// The rule of the returns.
-    pub regime: Regime,
+    /// The rule of the returns, and when it changes.
+    pub schedule: Schedule,
+    /// Correlation of the normals of any two symbols, from 0 to below 1.
+    pub correlation: f64,
+}
+
+impl MarketSpec {
+    /// When `bar` opens; bars are counted from 0.
+    pub fn open_of(&self, bar: u64) -> Micros {
+        let bars = Micros::try_from(bar).unwrap_or(Micros::MAX);
+        self.interval.open_of(self.start).saturating_add(bars.saturating_mul(self.interval.micros()))
+    }
+
+    /// When the rule changes: where the first bar of each new rule opens.
+    pub fn flip_times(&self) -> impl Iterator<Item = Micros> + '_ {
+        self.schedule.flips().map(|bar| self.open_of(bar))
+    }
 }
 
 /// The trades of all symbols in time order.
@@ -79,6 +106,22 @@ pub const VENUE: &str = ".TICKCAST";
 /// The name of symbol `number`, counted from 1.
 fn name(number: u32) -> Symbol {
     Symbol::new(&format!("SIM-{number}{VENUE}")).expect("letters, digits, a dash and a dot")
+}
+
+/// What random numbers are for. Those that belong to no symbol are of number 0, which no symbol has.
+mod streams {
+    /// The normals of a symbol's returns.
+    pub const RETURNS: u64 = 0;
+    /// A symbol's trades within bars.
+    pub const TRADES: u64 = 1;
+    /// The normals that all symbols share.
+    pub const COMMON: u64 = 2;
+    /// Which trades are sent twice.
+    pub const DUPLICATES: u64 = 3;
+    /// Late trades.
+    pub const LATE: u64 = 4;
+    /// Bad records.
+    pub const BAD: u64 = 5;
 }
 
 /// Independent streams for each symbol and use: `StdRng` is seeded through a hash, so close seeds are as good as far ones.

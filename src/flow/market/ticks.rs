@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution as _, LogNormal, Poisson, StandardNormal};
 
-use super::{MarketSpec, Path, name, rng};
+use super::{MarketSpec, Path, name, rng, streams};
 use crate::flow::symbol::Symbol;
 use crate::flow::tick::{Side, Trade, TradeId};
 use crate::flow::time::{Interval, Micros};
@@ -70,14 +70,14 @@ pub(super) struct TickBars {
 
 impl TickBars {
     pub fn new(spec: &MarketSpec, number: u32) -> Self {
-        let mut noise = rng(spec.seed, number, 1);
+        let mut noise = rng(spec.seed, number, streams::TRADES);
         let log_close = (50.0 + 100.0 * noise.random::<f64>()).ln();
         Self {
             symbol: name(number),
             interval: spec.interval,
             open_time: spec.interval.open_of(spec.start),
             bars_left: spec.bars,
-            path: Path::new(spec.seed, number, spec.regime),
+            path: Path::new(spec.seed, number, &spec.schedule, spec.correlation),
             noise,
             // One trade a bar is certain; no further ones where the mean is 1.
             counts: Poisson::new(spec.ticks_per_bar - 1.0).ok(),

@@ -73,3 +73,26 @@ fn errors_name_the_line_and_the_cell() {
     let missing = TickFile::open(Path::new("no/such/file.csv"), None).err().unwrap().to_string();
     assert!(missing.starts_with("no/such/file.csv: "), "{missing}");
 }
+
+#[test]
+fn what_is_written_is_read_back_digit_for_digit() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = file(GOOD.as_bytes());
+    for name in ["a.csv", "a.csv.gz"] {
+        let path = folder.path().join(name);
+        let mut writer = TickFileWriter::create(&path).unwrap();
+        for row in TickFile::open(source.path(), None).unwrap() {
+            writer.write(&row.unwrap()).unwrap();
+        }
+        assert!(!path.exists(), "half a file has no name");
+        writer.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.starts_with(&[0x1f, 0x8b]), name.ends_with("gz"));
+        assert_eq!(rows(&bytes, None).unwrap(), rows(GOOD.as_bytes(), None).unwrap());
+    }
+    drop(TickFileWriter::create(&folder.path().join("given-up.csv")).unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "what was given up is gone");
+    let nowhere = folder.path().join("absent/a.csv");
+    let error = TickFileWriter::create(&nowhere).err().unwrap().to_string();
+    assert!(error.contains("absent/a.csv"), "{error}");
+}

@@ -5,5 +5,6 @@
 pub mod bar_maker;
 pub mod checkpoint;
 pub mod forecaster;
+pub mod judge;
 pub mod settler;
 pub mod takeover;

@@ -17,6 +17,7 @@ pub mod hit_rate;
 pub mod log_loss;
 mod numbers;
 pub mod pnl;
+pub mod report;
 pub mod row;
 pub mod statistics;
 pub mod trailing;
@@ -26,6 +27,7 @@ pub mod window;
 use super::outcome::CLIP;
 
 pub use figures::{BaselineFigures, Figures};
+pub use report::{Report, Standing, Subject};
 pub use row::{BaselineForecast, Row};
 pub use statistics::Statistics;
 pub use trailing::Trailing;

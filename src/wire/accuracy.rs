@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::WireError;
+use crate::flow::accuracy::{BaselineFigures, Report};
 use crate::flow::time::Micros;
 
 /// An accuracy report: how right a model was at one horizon over a rolling window of cohorts, for all symbols or for one.
@@ -106,6 +107,64 @@ pub struct Baseline {
     pub hit_rate: Option<f64>,
     pub log_loss: Option<f64>,
     pub brier: Option<f64>,
+}
+
+impl From<BaselineFigures> for Baseline {
+    fn from(figures: BaselineFigures) -> Self {
+        Self { hit_rate: figures.hit_rate, log_loss: figures.log_loss, brier: figures.brier }
+    }
+}
+
+/// A report made at `produced_at` as it stands on the topic.
+pub fn record(report: &Report, produced_at: Micros) -> AccuracyRecord<'_> {
+    let (subject, figures) = (&report.subject, &report.figures);
+    let standing = report.standing.as_ref();
+    AccuracyRecord {
+        model: Cow::Borrowed(&subject.model),
+        model_version: Cow::Borrowed(&subject.model_version),
+        interval: subject.interval.to_string().into(),
+        horizon: subject.horizon,
+        symbol: report.symbol.as_ref().map(|symbol| Cow::Borrowed(symbol.as_str())),
+        as_of: report.as_of,
+        window_start: report.window_start,
+        cohorts: u32::try_from(report.cohorts).unwrap_or(u32::MAX),
+        cohorts_total: report.cohorts_total,
+        scored: figures.scored,
+        unscorable: report.unscorable,
+        late: report.late,
+        n: figures.n,
+        n_effective: figures.n_effective,
+        hit_rate: figures.hit_rate,
+        hit_low: figures.hit_low,
+        hit_high: figures.hit_high,
+        log_loss: figures.log_loss,
+        brier: figures.brier,
+        calibration_error: figures.calibration_error,
+        coverage: figures.coverage,
+        decided_n: figures.decided_n,
+        decided_hit_rate: figures.decided_hit_rate,
+        class_accuracy: figures.class_accuracy,
+        class_log_loss: figures.class_log_loss,
+        trades: figures.trades,
+        pnl_bps: figures.pnl_bps,
+        pnl_mean_bps: figures.pnl_mean_bps,
+        break_even: figures.break_even,
+        baselines: Baselines {
+            majority: figures.majority.into(),
+            persistence: figures.persistence.into(),
+            reversal: figures.reversal.into(),
+        },
+        state: standing.map(|standing| standing.state.as_str().into()),
+        since: standing.map(|standing| standing.since),
+        reason: standing.map(|standing| Cow::Borrowed(standing.reason.as_str())),
+        produced_at,
+    }
+}
+
+/// Writes `report`, made at `produced_at`, to the end of `out`.
+pub fn encode(report: &Report, produced_at: Micros, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &record(report, produced_at))
+        .expect("a record of plain fields is always JSON, and a Vec takes every byte");
 }
 
 /// Reads a record of the `accuracy` topic.

@@ -4,6 +4,7 @@
 
 pub mod accuracy;
 pub mod bar;
+pub mod judge_state;
 pub mod model;
 pub mod outcome;
 pub mod prediction;

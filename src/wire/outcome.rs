@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::WireError;
+use crate::flow::evidence::Evidence;
 use crate::flow::outcome::{Outcome, Passage, Realised, Settled, Settlement, Unscorable};
 use crate::flow::prediction::Probabilities;
 use crate::flow::symbol::Symbol;
@@ -167,16 +168,57 @@ impl TryFrom<Decoded<'_>> for Settled {
     type Error = WireError;
 
     fn try_from(decoded: Decoded<'_>) -> Result<Self, WireError> {
-        let passage = |record: PassageRecord<'_>| Passage {
-            model: record.model.into(),
-            partition: record.partition,
-            time: record.time,
-        };
         match decoded {
             Decoded::Outcome(record) => Outcome::try_from(*record).map(Self::Outcome),
-            Decoded::Progress(record) => Ok(Self::Progress(passage(record))),
-            Decoded::Left(record) => Ok(Self::Left(passage(record))),
+            Decoded::Progress(record) => Ok(Self::Progress(record.passage())),
+            Decoded::Left(record) => Ok(Self::Left(record.passage())),
         }
+    }
+}
+
+impl PassageRecord<'_> {
+    /// What it says.
+    pub fn passage(&self) -> Passage {
+        Passage { model: self.model.as_ref().into(), partition: self.partition, time: self.time }
+    }
+}
+
+impl OutcomeRecord<'_> {
+    /// What the judge needs of it.
+    ///
+    /// # Errors
+    /// When a field holds what no outcome can.
+    pub fn evidence(&self) -> Result<Evidence<'_>, WireError> {
+        let wrong = |why: &str| WireError::Value { what: "outcome", why: why.to_owned() };
+        let realised = match (&self.unscorable, &self.realised) {
+            (Some(text), _) => Err(Unscorable::ALL
+                .into_iter()
+                .find(|w| w.as_str() == text)
+                .ok_or_else(|| wrong("unknown unscorable"))?),
+            (None, Some(text)) => {
+                Ok(Realised::ALL.into_iter().find(|c| c.as_str() == text).ok_or_else(|| wrong("unknown realised"))?)
+            }
+            (None, None) => return Err(wrong("neither settled nor unscorable")),
+        };
+        let probabilities = Probabilities { down: self.p_down, flat: self.p_flat, up: self.p_up };
+        if self.horizon == 0 || !probabilities.is_valid() || self.model.is_empty() {
+            return Err(wrong("horizon, probabilities or model cannot be"));
+        }
+        Ok(Evidence {
+            symbol: &self.symbol,
+            interval: self.interval.parse().map_err(|_| wrong("interval cannot be read"))?,
+            horizon: self.horizon,
+            target_time: self.target_time,
+            model: &self.model,
+            model_version: &self.model_version,
+            probabilities,
+            decision: self.decision.parse().map_err(|()| wrong("unknown decision"))?,
+            fee_bps: self.fee_bps,
+            prior_return_bps: self.prior_return_bps,
+            realised,
+            hit: self.hit,
+            pnl_bps: self.pnl_bps,
+        })
     }
 }
 
@@ -259,6 +301,9 @@ mod tests {
     fn comes_back(settled: Settled) {
         let mut bytes = Vec::new();
         encode(&settled, 7, &mut bytes);
+        if let (Settled::Outcome(outcome), Decoded::Outcome(record)) = (&settled, decode(&bytes).unwrap()) {
+            assert_eq!(record.evidence().unwrap(), Evidence::from(outcome));
+        }
         assert_eq!(Settled::try_from(decode(&bytes).unwrap()).unwrap(), settled);
     }
 

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::WireError;
-use super::accuracy::AccuracyRecord;
+use super::accuracy::{self, AccuracyRecord};
+use crate::flow::retrain::Request;
 use crate::flow::time::Micros;
 
 /// `ce_specversion`.
@@ -16,6 +17,10 @@ pub const SOURCE: &str = "/tickcast";
 pub const REQUESTED: &str = "io.tickcast.retrain.requested";
 /// `ce_type` of a request's end.
 pub const CLOSED: &str = "io.tickcast.retrain.closed";
+/// `requested_by` of the judge.
+pub const JUDGE: &str = "judge";
+/// `requested_by` of a person.
+pub const MANUAL: &str = "manual";
 /// `content-type`.
 pub const CONTENT_TYPE: &str = "application/json";
 
@@ -87,6 +92,38 @@ pub struct ClosedRecord<'a> {
     pub reason: Cow<'a, str>,
     /// When.
     pub as_of: Micros,
+}
+
+/// Writes the judge's request, made at `produced_at`, to the end of `out`.
+pub fn encode(request: &Request, produced_at: Micros, out: &mut Vec<u8>) {
+    let (subject, alarm) = (&request.subject, &request.alarm);
+    write(
+        &RequestRecord {
+            request_id: Cow::Borrowed(&request.id),
+            model: Cow::Borrowed(&subject.model),
+            model_version: Some(Cow::Borrowed(&subject.model_version)),
+            interval: Some(subject.interval.to_string().into()),
+            horizon: Some(subject.horizon),
+            requested_by: JUDGE.into(),
+            requester: None,
+            reason: Cow::Borrowed(&alarm.reason),
+            as_of: request.as_of,
+            detector: Some(alarm.detector.into()),
+            statistic: Some(alarm.statistic),
+            threshold: Some(alarm.threshold),
+            reference: alarm.reference,
+            deviation: alarm.deviation,
+            data_from: alarm.change_point,
+            data_to: Some(request.as_of),
+            evidence: Some(accuracy::record(&request.evidence, produced_at)),
+        },
+        out,
+    );
+}
+
+/// Writes an event's value to the end of `out`.
+pub fn write(record: &impl Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, record).expect("a record of plain fields is always JSON, and a Vec takes every byte");
 }
 
 /// Reads the value of a [`REQUESTED`] event.

@@ -4,6 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::flow::time::Micros;
 
+/// A time as RFC 3339 writes it, UTC.
+pub fn rfc3339(time: Micros) -> String {
+    jiff::Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string())
+}
+
 /// Now, in microseconds since the epoch.
 pub fn now() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

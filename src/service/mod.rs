@@ -2,6 +2,7 @@
 
 pub mod forecast;
 pub mod health;
+pub mod judge;
 mod lane;
 pub mod offsets;
 pub mod run;

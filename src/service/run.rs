@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::health::{Health, Stop};
-use super::{forecast, settle, store};
+use super::{forecast, judge, settle, store};
 use crate::api;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
@@ -17,6 +17,10 @@ pub enum Role {
     Forecast,
     /// Predictions to outcomes.
     Settle,
+    /// Outcomes to accuracy reports and retrain requests.
+    Judge,
+    /// The verification consumer: settle and judge.
+    Verify,
     /// Bars, predictions and dead letters to PostgreSQL.
     Store,
 }
@@ -47,6 +51,11 @@ impl Running {
             let started = match role {
                 Role::Forecast => forecast::start(config, metrics, health, stop),
                 Role::Settle => settle::start(config, metrics, health, stop),
+                Role::Judge => judge::start(config, metrics, health, stop),
+                Role::Verify => settle::start(config, metrics, health, stop).and_then(|mut handles| {
+                    running.threads.append(&mut handles);
+                    judge::start(config, metrics, health, stop)
+                }),
                 Role::Store => store::start(config, metrics, health, stop),
             };
             match started {

@@ -272,7 +272,7 @@ impl Stage for Predictions {
         self.settled.clear();
     }
 
-    fn tell(&mut self, partition: i32, settler: &Settler) {
+    fn tell(&mut self, partition: i32, settler: &mut Settler) {
         let label = PartitionLabel { role: "settle", partition };
         self.metrics.pending.get_or_create(&label).set(i64::try_from(settler.pending()).unwrap_or(i64::MAX));
         if let Some(now) = settler.now() {

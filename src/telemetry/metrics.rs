@@ -31,6 +31,27 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// A model version at one horizon.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct SubjectLabel {
+    pub model: String,
+    pub model_version: String,
+    pub interval: String,
+    pub horizon: u32,
+}
+
+impl From<&crate::flow::accuracy::Subject> for SubjectLabel {
+    fn from(subject: &crate::flow::accuracy::Subject) -> Self {
+        Self {
+            model: subject.model.to_string(),
+            model_version: subject.model_version.to_string(),
+            interval: subject.interval.to_string(),
+            horizon: subject.horizon,
+        }
+    }
+}
+
 /// A topic of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[allow(missing_docs, reason = "the name says it")]
@@ -75,6 +96,16 @@ pub struct Metrics {
     pub pending: Family<PartitionLabel, Gauge>,
     /// Predictions that settle could not use, by reason.
     pub settle_skipped: Family<ReasonLabel, Counter>,
+    /// What the judge committed: report, retrain.
+    pub judged: Family<ResultLabel, Counter>,
+    /// Outcomes that the judge could not use, by reason.
+    pub judge_skipped: Family<ReasonLabel, Counter>,
+    /// Alarms that did not become a retrain request, by what held them back.
+    pub retrains_held: Family<ReasonLabel, Counter>,
+    /// State of a model: 0 cold, 1 ok, 2 warning, 3 degraded.
+    pub model_state: Family<SubjectLabel, Gauge>,
+    /// Share of right directions in the window of the last report.
+    pub hit_rate: Family<SubjectLabel, Gauge<f64, AtomicU64>>,
     /// Rows written to PostgreSQL.
     pub rows_stored: Family<TopicLabel, Counter>,
     /// Records on our own topics that could not be stored.
@@ -107,6 +138,11 @@ impl Default for Metrics {
             outcomes: Family::default(),
             pending: Family::default(),
             settle_skipped: Family::default(),
+            judged: Family::default(),
+            judge_skipped: Family::default(),
+            retrains_held: Family::default(),
+            model_state: Family::default(),
+            hit_rate: Family::default(),
             rows_stored: Family::default(),
             store_skipped: Counter::default(),
             store_retries: Counter::default(),
@@ -137,6 +173,11 @@ impl Metrics {
         r.register("outcomes", "Outcomes committed by result", self.outcomes.clone());
         r.register("pending", "Rows that wait for their target or their cohort", self.pending.clone());
         r.register("settle_skipped", "Predictions that could not be settled", self.settle_skipped.clone());
+        r.register("judged", "Reports and retrain requests committed", self.judged.clone());
+        r.register("judge_skipped", "Outcomes that could not be judged", self.judge_skipped.clone());
+        r.register("retrains_held", "Alarms held back by what", self.retrains_held.clone());
+        r.register("model_state", "0 cold, 1 ok, 2 warning, 3 degraded", self.model_state.clone());
+        r.register("hit_rate", "Share of right directions in the last report", self.hit_rate.clone());
         r.register("rows_stored", "Rows written to PostgreSQL", self.rows_stored.clone());
         r.register("store_skipped", "Records that could not be stored", self.store_skipped.clone());
         r.register("store_batches", "Batches of the store by result", self.store_batches.clone());

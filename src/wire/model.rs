@@ -31,6 +31,24 @@ pub const KEYS: [&str; 12] = [
 /// Optional parts of the contract that are not built yet: refused by name rather than ignored.
 const RESERVED: [&str; 3] = ["tickcast.min_sequence", "tickcast.quantile_levels", "tickcast.symbol_vocabulary"];
 
+/// The hit rates by horizon that an acceptance speaks of: `{"horizons": {"5": {"hit": 0.64, ..}, ..}, ..}`, as the trainer
+/// writes it. It is free text for people, so what is not of this shape simply says nothing.
+pub fn accepted_hit_rates(acceptance: &str) -> BTreeMap<u32, f64> {
+    #[derive(Deserialize)]
+    struct Horizon {
+        hit: f64,
+    }
+    #[derive(Deserialize)]
+    struct Acceptance {
+        horizons: BTreeMap<String, Horizon>,
+    }
+    let Ok(acceptance) = serde_json::from_str::<Acceptance>(acceptance) else { return BTreeMap::new() };
+    let rate = |(horizon, said): (String, Horizon)| {
+        Some((horizon.parse().ok()?, said.hit)).filter(|(_, hit)| (0.0..=1.0).contains(hit))
+    };
+    acceptance.horizons.into_iter().filter_map(rate).collect()
+}
+
 /// Reads the declaration.
 ///
 /// # Errors

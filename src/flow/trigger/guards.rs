@@ -32,6 +32,17 @@ pub enum Held {
     },
 }
 
+impl Held {
+    /// Its name in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RequestOpen => "request_open",
+            Self::Cooldown { .. } => "cooldown",
+            Self::DailyCap { .. } => "daily_cap",
+        }
+    }
+}
+
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -91,7 +91,7 @@ pub struct Outgoing<'a> {
     pub partition: i32,
     /// Key, if any.
     pub key: Option<&'a [u8]>,
-    /// Value.
+    /// Value; an empty one is sent as none, which is a tombstone in a compacted topic.
     pub value: &'a [u8],
     /// Headers.
     pub headers: OwnedHeaders,
@@ -209,10 +209,10 @@ impl Transactions {
 
     fn enqueue(&self, record: Queued) -> Result<(), TransactionError> {
         let (key, value) = record.bytes.split_at(record.key.unwrap_or(0));
-        let mut message = BaseRecord::with_opaque_to(&self.topics[record.topic], record.opaque)
+        let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&self.topics[record.topic], record.opaque)
             .partition(record.partition)
-            .payload(value)
             .headers(record.headers);
+        message.payload = (!value.is_empty()).then_some(value);
         message.key = record.key.map(|_| key);
         let deadline = Instant::now() + self.timeout;
         loop {

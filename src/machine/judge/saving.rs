@@ -36,6 +36,15 @@ impl Restored {
     }
 }
 
+impl Restored {
+    /// A tombstone: the item with the key of this text is gone.
+    pub fn forget(&mut self, text: &str) {
+        self.models.retain(|key, _| key.to_string() != text);
+        self.tracks.retain(|key, _| key.to_string() != text);
+        self.blocks.retain(|key, _| key.to_string() != text);
+    }
+}
+
 impl Judge {
     /// A judge of the items that were written down, and what of them does not fit the settings, in words: that begins anew.
     pub fn restore(settings: Settings, restored: Restored) -> (Self, Vec<String>) {

@@ -241,7 +241,7 @@ impl Stage for Ticks {
         (self.counts.bars, self.counts.scored, self.counts.abstained) = (0, 0, 0);
     }
 
-    fn tell(&mut self, partition: i32, state: &TicksState) {
+    fn tell(&mut self, partition: i32, state: &mut TicksState) {
         let label = PartitionLabel { role: "forecast", partition };
         if let Some(watermark) = state.forecaster.watermark() {
             self.metrics.watermark.get_or_create(&label).set(watermark as f64 / 1e6);

@@ -99,7 +99,7 @@ impl<S: Stage> Lane<S> {
         for (&number, partition) in self.partitions.iter_mut().filter(|(_, p)| p.dirty) {
             partition.committed = partition.next;
             partition.dirty = false;
-            self.stage.tell(number, &partition.state);
+            self.stage.tell(number, &mut partition.state);
         }
         self.stage.committed();
         self.parts.metrics.transactions.get_or_create(&ResultLabel { result: "committed" }).inc();

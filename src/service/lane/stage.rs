@@ -109,5 +109,5 @@ pub trait Stage {
     fn aborted(&mut self);
 
     /// A partition's offset was committed: tell its gauges.
-    fn tell(&mut self, _partition: i32, _state: &Self::State) {}
+    fn tell(&mut self, _partition: i32, _state: &mut Self::State) {}
 }

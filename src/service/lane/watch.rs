@@ -39,6 +39,10 @@ impl<S: Stage> Lane<S> {
             }
         }
         self.parts.health.broken(stuck);
+        // What a stage complains about comes and goes without a change of phase.
+        if self.retry_at.is_none() && !self.partitions.is_empty() {
+            self.update_readiness();
+        }
     }
 
     /// Ready means: every assigned partition is live, and nothing is to be complained about.

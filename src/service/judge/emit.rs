@@ -1,0 +1,201 @@
+//! What leaves the judge: reports, retrain requests as CloudEvents, and its own state. All to the partition of the outcomes.
+
+use rdkafka::message::{Header, OwnedHeaders};
+
+use super::stage::{Outcomes, OutcomesState};
+use crate::flow::accuracy::{Report, Subject};
+use crate::flow::retrain::Request;
+use crate::flow::time::Micros;
+use crate::flow::trigger::Alarm;
+use crate::io::clock;
+use crate::io::kafka::producer::Outgoing;
+use crate::machine::judge::Judged;
+use crate::service::lane::{LaneError, Outlet, version_header};
+use crate::telemetry::metrics::{ReasonLabel, SubjectLabel};
+use crate::wire;
+
+/// Items that are written again in one commit, at most.
+const REWRITES: usize = 16;
+
+impl Outcomes {
+    /// Sends what the last cohort brought.
+    pub(super) fn emit(
+        &mut self,
+        partition: i32,
+        state: &mut OutcomesState,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
+        let produced_at = clock::now();
+        for judged in std::mem::take(&mut self.judged) {
+            match judged {
+                Judged::Report(report) => self.send_report(partition, &report, produced_at, out)?,
+                Judged::Alarm { subject, alarm, at, evidence } => {
+                    self.alarm(partition, state, (&subject, alarm, at, *evidence), produced_at, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send_report(
+        &mut self,
+        partition: i32,
+        report: &Report,
+        produced_at: Micros,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
+        *self.counts.entry("report").or_default() += 1;
+        if let Some(standing) = &report.standing {
+            let label = SubjectLabel::from(&report.subject);
+            self.metrics.model_state.get_or_create(&label).set(standing.state as i64);
+            self.metrics.hit_rate.get_or_create(&label).set(report.figures.hit_rate.unwrap_or(f64::NAN));
+        }
+        self.buffer.clear();
+        wire::accuracy::encode(report, produced_at, &mut self.buffer);
+        out.send(Outgoing {
+            topic: &self.topics.accuracy,
+            partition,
+            key: Some(report.subject.model.as_bytes()),
+            value: &self.buffer,
+            headers: version_header(),
+            tag: None,
+        })
+    }
+
+    /// An alarm becomes a request unless something holds it back.
+    fn alarm(
+        &mut self,
+        partition: i32,
+        state: &mut OutcomesState,
+        (subject, alarm, at, evidence): (&Subject, Alarm, Micros, Report),
+        produced_at: Micros,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
+        let held = match state.judge.may_request(&subject.model, at) {
+            Ok(()) => {
+                let flight = state.requests.of(&self.config.kafka, &self.topics.retrain, partition, &subject.model)?;
+                state.judge.request(subject, alarm, at, evidence, &flight)
+            }
+            Err(held) => Err(held),
+        };
+        match held {
+            Ok(request) => {
+                *self.counts.entry("retrain").or_default() += 1;
+                let (id, reason) = (&request.id, &request.alarm.reason);
+                tracing::warn!(model = &*subject.model, horizon = subject.horizon, id, reason, "retrain requested");
+                state.requests.sent(&subject.model, &request.id);
+                self.send_request(partition, &request, produced_at, out)
+            }
+            Err(held) => {
+                self.metrics.retrains_held.get_or_create(&ReasonLabel { reason: held.name() }).inc();
+                Ok(())
+            }
+        }
+    }
+
+    fn send_request(
+        &mut self,
+        partition: i32,
+        request: &Request,
+        produced_at: Micros,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
+        self.buffer.clear();
+        wire::retrain::encode(request, produced_at, &mut self.buffer);
+        let model = &request.subject.model;
+        out.send(Outgoing {
+            topic: &self.topics.retrain,
+            partition,
+            key: Some(model.as_bytes()),
+            value: &self.buffer,
+            headers: cloud_event(&request.id, wire::retrain::REQUESTED, model, produced_at),
+            tag: None,
+        })
+    }
+
+    /// Sends what is to be written down with the commit of `next`.
+    pub(super) fn write_state(
+        &mut self,
+        partition: i32,
+        state: &mut OutcomesState,
+        next: i64,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
+        state.keys.begin();
+        for key in state.judge.gone() {
+            let text = key.to_string();
+            state.keys.forget(&text);
+            self.send_item(partition, &text, &[], None, out)?;
+        }
+        let items = state.judge.save(next);
+        self.send_items(partition, state, items, out)?;
+        for _ in 0..REWRITES {
+            let Some(key) = state.keys.oldest_too_far() else { break };
+            let items = state.judge.rewrite(&key, next);
+            let text = key.to_string();
+            state.keys.forget(&text);
+            if !items.iter().any(|item| item.key() == key) {
+                self.send_item(partition, &text, &[], None, out)?;
+            }
+            self.send_items(partition, state, items, out)?;
+        }
+        Ok(())
+    }
+
+    fn send_items(
+        &mut self,
+        partition: i32,
+        state: &mut OutcomesState,
+        items: Vec<crate::flow::judge_state::Item>,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for item in items {
+            let key = item.key();
+            let text = key.to_string();
+            buffer.clear();
+            wire::judge_state::encode(&item, &mut buffer);
+            let tag = state.keys.send(key);
+            self.send_item(partition, &text, &buffer, Some(tag), out)?;
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Sends an item; without a tag it is a tombstone.
+    fn send_item(
+        &self,
+        partition: i32,
+        key: &str,
+        value: &[u8],
+        tag: Option<u64>,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
+        out.send(Outgoing {
+            topic: &self.topics.accuracy_state,
+            partition,
+            key: Some(key.as_bytes()),
+            value: tag.map(|_| value).unwrap_or_default(),
+            headers: version_header(),
+            tag,
+        })
+    }
+}
+
+/// The headers of a CloudEvent in Kafka's binary mode.
+pub(crate) fn cloud_event(id: &str, kind: &str, subject: &str, time: Micros) -> OwnedHeaders {
+    use wire::retrain::{CONTENT_TYPE, SOURCE, SPEC_VERSION};
+    let time = clock::rfc3339(time);
+    let attributes = [
+        ("ce_specversion", SPEC_VERSION),
+        ("ce_id", id),
+        ("ce_source", SOURCE),
+        ("ce_type", kind),
+        ("ce_subject", subject),
+        ("ce_time", &time),
+        ("content-type", CONTENT_TYPE),
+    ];
+    attributes
+        .into_iter()
+        .fold(version_header(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+}

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tickcast::io::postgres::partitions::{DAY, Known, day_of, ensure};
-use tickcast::io::postgres::tables::{BARS, PREDICTIONS};
+use tickcast::io::postgres::tables::{ACCURACY, BARS, OUTCOMES, PREDICTIONS};
 use tickcast::io::postgres::{Target, connect, migrate};
 
 use crate::store::{MIDNIGHT, SECOND, assert_rows, bar, prediction};
+use crate::store_referee::{outcome, outcome_row, report, report_row};
 use crate::support;
 use crate::support::postgres::PrivatePostgres;
 use crate::support::store::{Running, World, connect as plain, database_url, wait};
@@ -101,7 +102,7 @@ fn many_may_migrate_and_make_days_at_once() {
                     let mut client = connect::connect(&target).await.unwrap();
                     let applied = migrate::migrate(&mut client, &target).await.unwrap();
                     let mut known = Known::default();
-                    for table in [&BARS, &PREDICTIONS] {
+                    for table in [&BARS, &PREDICTIONS, &OUTCOMES, &ACCURACY] {
                         let first = day_of(MIDNIGHT);
                         ensure(&mut client, &target, &mut known, table, first..first + 20).await.unwrap();
                     }
@@ -113,7 +114,7 @@ fn many_may_migrate_and_make_days_at_once() {
         for task in tasks {
             applied += task.await.unwrap();
         }
-        assert_eq!(applied, 1, "one of them migrated");
+        assert_eq!(applied, 2, "one of them migrated");
     });
     let days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'bars'::regclass";
     assert_eq!(world.number(days), 20);
@@ -135,7 +136,13 @@ fn columns_are_named_as_the_records_fields_are() {
         let mut client = connect::connect(&target).await.unwrap();
         migrate::migrate(&mut client, &target).await.unwrap();
     });
-    for (table, record) in [("bars", bar("A", MIDNIGHT)), ("predictions", prediction("A", MIDNIGHT, 1))] {
+    let tables = [
+        ("bars", bar("A", MIDNIGHT)),
+        ("predictions", prediction("A", MIDNIGHT, 1)),
+        ("outcomes", outcome_row(outcome("A", MIDNIGHT))),
+        ("accuracy", report_row(report(None, MIDNIGHT))),
+    ];
+    for (table, record) in tables {
         let mut fields: Vec<_> = record.as_object().unwrap().keys().cloned().collect();
         fields.sort();
         let columns = format!("SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}'");

@@ -18,7 +18,7 @@ mod locate;
 mod positions;
 mod projector;
 mod report;
-mod rows;
+pub mod rows;
 mod writer;
 
 use std::sync::Arc;

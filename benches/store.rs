@@ -15,7 +15,7 @@ use tickcast::io::postgres::partitions::{Known, ensure};
 use tickcast::io::postgres::tables::{BARS, PREDICTIONS, Table};
 use tickcast::io::postgres::write::{Batch, Outcome, Statements, write};
 use tickcast::io::postgres::{Target, connect, migrate};
-use tickcast::service::store::batch::{Added, Content, Origin, Record, add};
+use tickcast::service::store::batch::{Added, CloudEvent, Content, Origin, Record, add};
 use tokio_postgres::Client;
 
 /// 2024-08-10, a day's first microsecond, and its number.
@@ -157,7 +157,8 @@ impl Bench {
 }
 
 fn put(batch: &mut Batch, content: Content, text: &str, size: usize) {
-    let record = Record { value: Some(text.as_bytes()), offset: 0, timestamp_ms: 0, origin: Origin::default() };
+    let (origin, event) = (Origin::default(), CloudEvent::default());
+    let record = Record { value: Some(text.as_bytes()), offset: 0, timestamp_ms: 0, origin, event };
     assert_eq!(add(batch, content, &record, size).expect("a record"), Added::Yes);
 }
 

@@ -28,7 +28,7 @@ impl Check {
         let config = settings.load()?;
         println!("{config:#?}");
         if self.connect {
-            let problems = super::runtime()?.block_on(topics::check(&config.kafka, None))?;
+            let problems = super::runtime()?.block_on(topics::check(&config.kafka, None, config.bars.interval))?;
             if !problems.is_empty() {
                 bail!("{}", problems.join("\n"));
             }

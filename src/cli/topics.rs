@@ -15,7 +15,7 @@ pub struct Topics {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Create what is missing and check what is there; safe to repeat.
+    /// Create what is missing, correct and check what is there; safe to repeat.
     Apply {
         /// Partitions of every topic; outputs have as many as ticks.
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
@@ -36,12 +36,16 @@ impl Topics {
                 for (name, applied) in
                     runtime.block_on(topics::apply(&config.kafka, partitions, replication, config.bars.interval))?
                 {
-                    let state = if applied == Applied::Created { "created" } else { "unchanged" };
+                    let state = match applied {
+                        Applied::Created => "created".to_owned(),
+                        Applied::Updated(settings) => format!("updated: {}", settings.join(", ")),
+                        Applied::Unchanged => "unchanged".to_owned(),
+                    };
                     println!("{name}: {state}, {partitions} partitions");
                 }
             }
             Action::Check => {
-                let problems = runtime.block_on(topics::check(&config.kafka, None))?;
+                let problems = runtime.block_on(topics::check(&config.kafka, None, config.bars.interval))?;
                 if !problems.is_empty() {
                     bail!("{}", problems.join("\n"));
                 }

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{bar, prediction};
+use super::accuracy::{AccuracyRecord, Baselines};
+use super::retrain::{ClosedRecord, RequestRecord};
+use super::{bar, outcome, prediction, retrain};
 use crate::flow::bar::Bar;
 use crate::flow::dead_letter::Reason;
+use crate::flow::outcome::{Outcome, Passage, Prices, Realised, Settled, Unscorable, settle};
 use crate::flow::prediction::{AbstainReason, Decision, Prediction, Probabilities, Reference, Role};
 use crate::flow::symbol::Symbol;
 
@@ -114,4 +117,151 @@ fn what_a_tick_must_have_is_what_the_decoder_asks_for() {
             assert_eq!(decoded.is_err(), required, "{json} without {field}");
         }
     }
+}
+
+/// The fields of `schema` are those of `record`, and all of them must be there.
+fn same_fields(schema: &Value, record: &Value) {
+    assert_eq!(names(record), names(&schema["properties"]), "{}", schema["title"]);
+    assert_eq!(names(record), names(&schema["required"]), "{}", schema["title"]);
+}
+
+/// The words of an enum; its null is left out.
+fn words<T>(list: &Value, all: impl IntoIterator<Item = T>, name: impl Fn(T) -> &'static str) {
+    assert_eq!(names(list), all.into_iter().map(|word| name(word).to_owned()).collect());
+}
+
+#[test]
+fn outcomes_and_their_control_records_are_as_their_schema_says() {
+    let schema = schema(include_str!("../../schemas/kafka/outcomes.schema.json"));
+    let settled = settle(
+        Probabilities { down: 0.1, flat: 0.2, up: 0.7 },
+        Decision::Up,
+        0.0,
+        10.0,
+        Prices { reference: 1.0, entry: None, target: 2.0 },
+    );
+    let outcome = Outcome {
+        prediction_id: "0".repeat(32).into(),
+        symbol: Symbol::new("A").unwrap(),
+        interval: "10s".parse().unwrap(),
+        horizon: 1,
+        as_of: 1,
+        target_time: 2,
+        model: "m".into(),
+        model_version: "1".into(),
+        role: Role::Champion,
+        probabilities: Probabilities { down: 0.1, flat: 0.2, up: 0.7 },
+        decision: Decision::Up,
+        reference_price: 1.0,
+        dead_band_bps: 0.0,
+        fee_bps: 10.0,
+        prior_return_bps: None,
+        settlement: Ok(settled),
+    };
+    let passage = Passage { model: "m".into(), partition: 0, time: 2 };
+    let kinds = [Settled::Outcome(outcome), Settled::Progress(passage.clone()), Settled::Left(passage)];
+    let schemas = schema["oneOf"].as_array().unwrap();
+    assert_eq!(schemas.len(), kinds.len());
+    for (schema, settled) in schemas.iter().zip(kinds) {
+        let mut bytes = Vec::new();
+        outcome::encode(&settled, 3, &mut bytes);
+        let record: Value = serde_json::from_slice(&bytes).unwrap();
+        same_fields(schema, &record);
+        assert_eq!(schema["properties"]["kind"]["const"], record["kind"]);
+    }
+    let fields = &schemas[0]["properties"];
+    words(&fields["realised"]["enum"], Realised::ALL, Realised::as_str);
+    words(&fields["unscorable"]["enum"], Unscorable::ALL, Unscorable::as_str);
+    let decisions = [Decision::Down, Decision::Flat, Decision::Up, Decision::Abstain];
+    words(&fields["decision"]["enum"], decisions, Decision::as_str);
+}
+
+fn a_report() -> AccuracyRecord<'static> {
+    AccuracyRecord {
+        model: "m".into(),
+        model_version: "1".into(),
+        interval: "10s".into(),
+        horizon: 1,
+        symbol: None,
+        as_of: 1,
+        window_start: 1,
+        cohorts: 1,
+        cohorts_total: 1,
+        scored: 1,
+        unscorable: 0,
+        late: 0,
+        n: 0,
+        n_effective: 0.0,
+        hit_rate: None,
+        hit_low: None,
+        hit_high: None,
+        log_loss: None,
+        brier: None,
+        calibration_error: None,
+        coverage: None,
+        decided_n: 0,
+        decided_hit_rate: None,
+        class_accuracy: None,
+        class_log_loss: None,
+        trades: 0,
+        pnl_bps: 0.0,
+        pnl_mean_bps: None,
+        break_even: None,
+        baselines: Baselines::default(),
+        state: None,
+        since: None,
+        reason: None,
+        produced_at: 1,
+    }
+}
+
+#[test]
+fn reports_are_as_their_schema_says() {
+    let schema = schema(include_str!("../../schemas/kafka/accuracy.schema.json"));
+    let record = serde_json::to_value(a_report()).unwrap();
+    same_fields(&schema, &record);
+    let (baselines, described) = (&record["baselines"], &schema["properties"]["baselines"]);
+    same_fields(described, baselines);
+    for name in names(baselines) {
+        same_fields(&described["properties"][&name], &baselines[&name]);
+    }
+}
+
+#[test]
+fn retrain_events_are_as_their_schema_says() {
+    let schema = schema(include_str!("../../schemas/kafka/retrain.schema.json"));
+    let request = RequestRecord {
+        request_id: "r".into(),
+        model: "m".into(),
+        model_version: None,
+        interval: None,
+        horizon: None,
+        requested_by: "judge".into(),
+        requester: None,
+        reason: "because".into(),
+        as_of: 1,
+        detector: None,
+        statistic: None,
+        threshold: None,
+        reference: None,
+        deviation: None,
+        data_from: None,
+        data_to: None,
+        evidence: Some(a_report()),
+    };
+    let closed = ClosedRecord {
+        request_id: "r".into(),
+        model: "m".into(),
+        result: "promoted".into(),
+        requester: None,
+        reason: "better".into(),
+        as_of: 1,
+    };
+    same_fields(&schema["oneOf"][0], &serde_json::to_value(request).unwrap());
+    same_fields(&schema["oneOf"][1], &serde_json::to_value(closed).unwrap());
+    let headers = &schema["$defs"]["headers"]["properties"];
+    words(&headers["ce_type"]["enum"], [retrain::REQUESTED, retrain::CLOSED], |kind| kind);
+    assert_eq!(headers["ce_specversion"]["const"], retrain::SPEC_VERSION);
+    assert_eq!(headers["content-type"]["const"], retrain::CONTENT_TYPE);
+    assert_eq!(headers["schema_version"]["const"], super::SCHEMA_VERSION);
 }

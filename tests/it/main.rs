@@ -19,6 +19,7 @@ mod replay_of_six;
 mod simulate;
 mod store;
 mod store_outages;
+mod store_referee;
 mod support;
 mod tail;
 mod xrpeth;

@@ -26,7 +26,7 @@ pub fn prediction(symbol: &str, as_of: i64, horizon: i64) -> Value {
         "prediction_id": format!("{symbol}-{as_of}-{horizon}"), "symbol": symbol, "interval": "1s", "horizon": horizon,
         "as_of": as_of, "target_time": as_of + horizon * SECOND, "valid_until": as_of + 2 * SECOND,
         "sequence": as_of / SECOND, "reference_price": 100.1, "reference_vwap": 99.9, "reference_complete": true,
-        "reference_synthetic": false, "p_down": p(0.1), "p_flat": p(0.2), "p_up": p(0.7),
+        "reference_synthetic": false, "dead_band_bps": 1.25, "p_down": p(0.1), "p_flat": p(0.2), "p_up": p(0.7),
         "decision": if scored { "up" } else { "abstain" },
         "abstain_reasons": if scored { json!([]) } else { json!(["warming_up", "stale"]) },
         "model": "reference", "model_version": "1.0.0", "role": "champion",

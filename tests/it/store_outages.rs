@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tickcast::io::postgres::partitions::{DAY, Known, day_of, ensure};
-use tickcast::io::postgres::tables::{BARS, PREDICTIONS};
+use tickcast::io::postgres::tables::{ACCURACY, BARS, OUTCOMES, PREDICTIONS};
 use tickcast::io::postgres::{Target, connect, migrate};
 
 use crate::store::{MIDNIGHT, SECOND, assert_rows, bar, prediction};
+use crate::store_referee::{outcome, outcome_row, report, report_row};
 use crate::support;
 use crate::support::postgres::PrivatePostgres;
 use crate::support::store::{Running, World, connect as plain, database_url, wait};
@@ -65,28 +66,24 @@ fn a_transaction_pooler_will_do() {
     let pooled = format!("postgres.url={}", database_url(&pooler, &world.name));
     let bars: Vec<_> = (0..300).map(|n| bar(["A", "B"][n as usize % 2], MIDNIGHT + n / 2 * SECOND)).collect();
     let said: Vec<_> = (0..300).map(|n| prediction("A", MIDNIGHT + n * SECOND, 1)).collect();
-    let texts: Vec<_> = bars.iter().chain(&said).map(Value::to_string).collect();
-    let records: Vec<_> = texts
-        .iter()
-        .enumerate()
-        .map(|(n, text)| {
-            let topic = if n < 300 { &*world.topics.bars } else { &*world.topics.predictions };
-            (topic, n as i32 % 2, &**text)
-        })
-        .collect();
+    let settled: Vec<_> = (0..300).map(|n| outcome("A", MIDNIGHT + n * SECOND)).collect();
+    let texts: Vec<_> = bars.iter().chain(&said).chain(&settled).map(Value::to_string).collect();
+    let topics = [&*world.topics.bars, &*world.topics.predictions, &*world.topics.outcomes];
+    let records: Vec<_> = texts.iter().enumerate().map(|(n, text)| (topics[n / 300], n as i32 % 2, &**text)).collect();
     let more = [&*pooled, "kafka.static_membership=false", "store.batch_rows=9"];
     // Two of them share the pooler's server connections, so that no session stays with whom it began.
     let stores = [Running::start(world.settings("0", &more)), Running::start(world.settings("1", &more))];
     for part in records.chunks(50) {
         world.produce(part);
     }
-    let count = "SELECT (SELECT count(*) FROM bars) + (SELECT count(*) FROM predictions)";
-    wait("all rows", || stores.iter().map(|s| s.snapshot()).map(|now| now.bars + now.predictions).sum::<u64>() == 600);
-    assert_eq!(world.number(count), 600);
+    let stored =
+        || stores.iter().map(|s| s.snapshot()).map(|now| now.bars + now.predictions + now.outcomes).sum::<u64>();
+    wait("all rows", || stored() == 900);
     let retries: u64 = stores.into_iter().map(|store| store.stop().retries).sum();
     assert_eq!(retries, 0, "the pooler refused something");
     assert_rows(&world, "bars", bars);
     assert_rows(&world, "predictions", said);
+    assert_rows(&world, "outcomes", settled.into_iter().map(outcome_row).collect());
 }
 
 #[test]
@@ -101,7 +98,7 @@ fn many_may_migrate_and_make_days_at_once() {
                     let mut client = connect::connect(&target).await.unwrap();
                     let applied = migrate::migrate(&mut client, &target).await.unwrap();
                     let mut known = Known::default();
-                    for table in [&BARS, &PREDICTIONS] {
+                    for table in [&BARS, &PREDICTIONS, &OUTCOMES, &ACCURACY] {
                         let first = day_of(MIDNIGHT);
                         ensure(&mut client, &target, &mut known, table, first..first + 20).await.unwrap();
                     }
@@ -113,7 +110,7 @@ fn many_may_migrate_and_make_days_at_once() {
         for task in tasks {
             applied += task.await.unwrap();
         }
-        assert_eq!(applied, 1, "one of them migrated");
+        assert_eq!(applied, 2, "one of them migrated");
     });
     let days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'bars'::regclass";
     assert_eq!(world.number(days), 20);
@@ -135,7 +132,13 @@ fn columns_are_named_as_the_records_fields_are() {
         let mut client = connect::connect(&target).await.unwrap();
         migrate::migrate(&mut client, &target).await.unwrap();
     });
-    for (table, record) in [("bars", bar("A", MIDNIGHT)), ("predictions", prediction("A", MIDNIGHT, 1))] {
+    let tables = [
+        ("bars", bar("A", MIDNIGHT)),
+        ("predictions", prediction("A", MIDNIGHT, 1)),
+        ("outcomes", outcome_row(outcome("A", MIDNIGHT))),
+        ("accuracy", report_row(report(None, MIDNIGHT))),
+    ];
+    for (table, record) in tables {
         let mut fields: Vec<_> = record.as_object().unwrap().keys().cloned().collect();
         fields.sort();
         let columns = format!("SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}'");

@@ -8,6 +8,7 @@ pub mod history;
 pub mod producer;
 pub mod reader;
 pub mod topic_id;
+pub mod topic_settings;
 pub mod topics;
 
 /// A failure of Kafka that is worth telling with what was being done.

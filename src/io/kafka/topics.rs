@@ -1,11 +1,14 @@
-//! The topics: their names, how they must be made, and whether they are.
+//! The topics: their names, making and correcting them, and whether they are as they must be ([`super::topic_settings`]).
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::topic_settings::{Setting, settings};
 use super::{KafkaError, client};
 use crate::config::Kafka;
 use crate::flow::time::Interval;
@@ -65,28 +68,25 @@ impl Topics {
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before looking again whether new topics are known.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A month, in milliseconds: how long bars are kept at least.
-const MONTH_MS: i64 = 2_592_000_000;
-/// Bars in three windows of the reference model, whose 319 bars are those of most: what a restore may need, and room.
-const BARS_KEPT: i64 = 3 * 319;
-/// A week, in milliseconds.
-const WEEK_MS: &str = "604800000";
 
 /// What `apply` did to one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It was made.
     Created,
+    /// It was there, and these settings were corrected: `key=value (was value)`.
+    Updated(Vec<String>),
     /// It was there and is as it must be.
     Unchanged,
 }
 
-/// Creates the topics that are missing, with `partitions` each, and checks those that are there.
+/// Creates the topics that are missing, with `partitions` each, and corrects and checks those that are there.
 ///
-/// Bars are kept for a month or three windows of `interval`, whichever is longer. Timestamps are LogAppendTime: event times would let retention delete a replay of an old year.
+/// Settings are those of [`settings`] for bars of `interval`; what an operator set otherwise stays where it does no harm, such
+/// as a longer retention.
 ///
 /// # Errors
-/// When a topic is there with another number of partitions or another timestamp type, or Kafka refuses.
+/// When a topic is there with another number of partitions, or Kafka refuses.
 pub async fn apply(
     config: &Kafka,
     partitions: i32,
@@ -95,16 +95,12 @@ pub async fn apply(
 ) -> Result<Vec<(String, Applied)>, KafkaError> {
     let topics = Topics::new(&config.topic_prefix);
     let admin = admin(config)?;
-    let bars_retention = MONTH_MS.max(BARS_KEPT * interval.micros() / 1_000).to_string();
-    let new: Vec<_> = topics
-        .all()
-        .into_iter()
-        .map(|name| {
-            let retention = if name == topics.bars { &bars_retention } else { WEEK_MS };
-            NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
-                .set("message.timestamp.type", "LogAppendTime")
-                .set("cleanup.policy", "delete")
-                .set("retention.ms", retention)
+    let wanted: Vec<_> = topics.all().into_iter().map(|name| (name, settings(&topics, name, interval))).collect();
+    let new: Vec<_> = wanted
+        .iter()
+        .map(|(name, settings)| {
+            let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+            settings.iter().fold(topic, |topic, setting| topic.set(setting.key, &setting.value))
         })
         .collect();
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
@@ -113,32 +109,35 @@ pub async fn apply(
     for result in results {
         match result {
             Ok(name) => applied.push((name, Applied::Created)),
-            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => applied.push((name, Applied::Unchanged)),
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                let state = correct(&admin, &topics, &name, interval).await?;
+                applied.push((name, state));
+            }
             Err((name, code)) => {
                 return Err(KafkaError::State(format!("topic {name} cannot be created: {code}")));
             }
         }
     }
-    // A broker answers for a topic that was just made only when the controller's word has reached it.
-    let created = applied.iter().any(|(_, applied)| *applied == Applied::Created);
+    // A broker answers for a topic that was just made or altered only when the controller's word has reached it.
+    let changed = applied.iter().any(|(_, applied)| *applied != Applied::Unchanged);
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let problems = check(config, Some(partitions)).await?;
+        let problems = check(config, Some(partitions), interval).await?;
         if problems.is_empty() {
             return Ok(applied);
         }
-        if !created || Instant::now() > deadline {
+        if !changed || Instant::now() > deadline {
             return Err(KafkaError::State(problems.join("; ")));
         }
         tokio::time::sleep(SETTLE).await;
     }
 }
 
-/// Everything about the topics that would keep a role from running, in words; empty when all is well.
+/// Everything about the topics that would keep a role from running, or lose what it needs, in words; empty when all is well.
 ///
 /// # Errors
 /// When Kafka does not answer.
-pub async fn check(config: &Kafka, partitions: Option<i32>) -> Result<Vec<String>, KafkaError> {
+pub async fn check(config: &Kafka, partitions: Option<i32>, interval: Interval) -> Result<Vec<String>, KafkaError> {
     let topics = Topics::new(&config.topic_prefix);
     let admin = admin(config)?;
     let mut problems = Vec::new();
@@ -156,7 +155,11 @@ pub async fn check(config: &Kafka, partitions: Option<i32>) -> Result<Vec<String
         }
     }
     if problems.is_empty() {
-        problems.extend(timestamp_problems(&admin, &topics).await?);
+        for (name, present) in topics.all().into_iter().zip(describe(&admin, &topics.all()).await?) {
+            for (setting, value) in wrong(settings(&topics, name, interval), &present) {
+                problems.push(setting.problem(name, &value));
+            }
+        }
     }
     Ok(problems)
 }
@@ -182,30 +185,66 @@ pub fn admin(config: &Kafka) -> Result<AdminClient<DefaultClientContext>, KafkaE
     client::base(config).create().map_err(KafkaError::call(format!("connecting to {}", config.brokers)))
 }
 
-async fn timestamp_problems(
+/// The settings of topics that exist, in the order of `names`.
+async fn describe(
     admin: &AdminClient<DefaultClientContext>,
-    topics: &Topics,
-) -> Result<Vec<String>, KafkaError> {
-    let resources: Vec<_> = topics.all().into_iter().map(ResourceSpecifier::Topic).collect();
+    names: &[&str],
+) -> Result<Vec<ConfigResource>, KafkaError> {
+    let resources: Vec<_> = names.iter().copied().map(ResourceSpecifier::Topic).collect();
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
     let configs =
         admin.describe_configs(&resources, &options).await.map_err(KafkaError::call("reading the topics' settings"))?;
-    let mut problems = Vec::new();
-    for (name, config) in topics.all().into_iter().zip(configs) {
-        let config: ConfigResource =
-            config.map_err(|code| KafkaError::State(format!("the settings of topic {name} cannot be read: {code}")))?;
-        let kind = config.get("message.timestamp.type").and_then(|entry| entry.value.as_deref());
-        if kind != Some("LogAppendTime") {
-            problems.push(format!(
-                "topic {name} has message.timestamp.type={}: set LogAppendTime, or retention deletes replays of old years and the future guard means nothing",
-                kind.unwrap_or("?")
-            ));
-        }
-        let policy = config.get("cleanup.policy").and_then(|entry| entry.value.as_deref());
-        if name == topics.bars && policy.is_some_and(|policy| policy.contains("compact")) {
-            problems
-                .push(format!("topic {name} is compacted: windows are restored from it, set cleanup.policy=delete"));
+    let told = |(name, config): (&&str, Result<ConfigResource, RDKafkaErrorCode>)| {
+        config.map_err(|code| KafkaError::State(format!("the settings of topic {name} cannot be read: {code}")))
+    };
+    names.iter().zip(configs).map(told).collect()
+}
+
+/// Those of `settings` that `present` does not keep, and what it has instead.
+fn wrong(settings: Vec<Setting>, present: &ConfigResource) -> Vec<(Setting, String)> {
+    let value = |key| present.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
+    settings
+        .into_iter()
+        .map(|setting| (value(setting.key), setting))
+        .filter_map(|(value, setting)| (!setting.allows(&value)).then_some((setting, value)))
+        .collect()
+}
+
+/// Sets what is wrong with a topic that is there.
+async fn correct(
+    admin: &AdminClient<DefaultClientContext>,
+    topics: &Topics,
+    name: &str,
+    interval: Interval,
+) -> Result<Applied, KafkaError> {
+    let present = describe(admin, &[name]).await?.pop();
+    let present =
+        present.ok_or_else(|| KafkaError::State(format!("Kafka does not tell the settings of topic {name}")))?;
+    let wrong = wrong(settings(topics, name, interval), &present);
+    if wrong.is_empty() {
+        return Ok(Applied::Unchanged);
+    }
+    // The call that rdkafka offers replaces all that was ever set on the topic: what is not ours goes with it unchanged.
+    let mut alter = AlterConfig::new(ResourceSpecifier::Topic(name));
+    for entry in present.entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic) {
+        if let Some(value) = &entry.value
+            && !wrong.iter().any(|(setting, _)| setting.key == entry.name)
+        {
+            alter = alter.set(&entry.name, value);
         }
     }
-    Ok(problems)
+    let alter = wrong.iter().fold(alter, |alter, (setting, _)| alter.set(setting.key, &setting.value));
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let results = admin
+        .alter_configs([&alter], &options)
+        .await
+        .map_err(KafkaError::call(format!("altering the settings of topic {name}")))?;
+    if let Some((_, code)) = results.into_iter().find_map(Result::err) {
+        let settings: Vec<_> = wrong.iter().map(|(s, _)| format!("{}={}", s.key, s.value)).collect();
+        return Err(KafkaError::State(format!(
+            "the settings of topic {name} cannot be altered: {code}; allow AlterConfigs on it, or set {} with Kafka's own tools",
+            settings.join(" ")
+        )));
+    }
+    Ok(Applied::Updated(wrong.iter().map(|(s, was)| format!("{}={} (was {was})", s.key, s.value)).collect()))
 }

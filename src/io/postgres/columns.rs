@@ -22,7 +22,12 @@ pub enum Kind {
     Float8,
     /// `boolean`
     Bool,
+    /// `jsonb`
+    Json,
 }
+
+/// What PostgreSQL's binary `jsonb` begins with; the rest is the text.
+const JSONB_VERSION: u8 = 1;
 
 /// Separates the parts of a [`Kind::Texts`]; no part may hold it.
 pub const SEPARATOR: char = '\u{1f}';
@@ -37,6 +42,7 @@ impl Kind {
             Self::Float4 => "float4[]",
             Self::Float8 => "float8[]",
             Self::Bool => "bool[]",
+            Self::Json => "jsonb[]",
         }
     }
 
@@ -48,6 +54,7 @@ impl Kind {
             Self::Float4 => Type::FLOAT4_ARRAY,
             Self::Float8 => Type::FLOAT8_ARRAY,
             Self::Bool => Type::BOOL_ARRAY,
+            Self::Json => Type::JSONB_ARRAY,
         }
     }
 
@@ -59,6 +66,7 @@ impl Kind {
             Self::Float4 => Type::FLOAT4,
             Self::Float8 => Type::FLOAT8,
             Self::Bool => Type::BOOL,
+            Self::Json => Type::JSONB,
         }
     }
 }
@@ -114,6 +122,22 @@ impl Column {
         self.elements.put_slice(value.as_bytes());
     }
 
+    /// Adds a text as [`Column::text`] does, or null.
+    pub fn text_or_null(&mut self, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(value),
+            None => self.null(),
+        }
+    }
+
+    /// Adds JSON, or null; its length is bounded by the caller, and no text in it holds a NUL.
+    pub fn json(&mut self, value: Option<&str>) {
+        let Some(value) = value else { return self.null() };
+        self.begin(Kind::Json, value.len() as i32 + 1);
+        self.elements.put_u8(JSONB_VERSION);
+        self.elements.put_slice(value.as_bytes());
+    }
+
     /// Adds texts as one value.
     pub fn texts<'a>(&mut self, values: impl Iterator<Item = &'a str> + Clone) {
         let length = values.clone().map(|value| value.len() + 1).sum::<usize>().saturating_sub(1);
@@ -126,33 +150,37 @@ impl Column {
         }
     }
 
-    /// Adds an integer.
-    pub fn int4(&mut self, value: i32) {
+    /// Adds an integer, or null.
+    pub fn int4(&mut self, value: impl Into<Option<i32>>) {
+        let Some(value) = value.into() else { return self.null() };
         self.begin(Kind::Int4, 4);
         self.elements.put_i32(value);
     }
 
-    /// Adds an integer.
-    pub fn int8(&mut self, value: i64) {
+    /// Adds an integer, or null.
+    pub fn int8(&mut self, value: impl Into<Option<i64>>) {
+        let Some(value) = value.into() else { return self.null() };
         self.begin(Kind::Int8, 8);
         self.elements.put_i64(value);
     }
 
     /// Adds a number, or null.
-    pub fn float4(&mut self, value: Option<f32>) {
-        let Some(value) = value else { return self.null() };
+    pub fn float4(&mut self, value: impl Into<Option<f32>>) {
+        let Some(value) = value.into() else { return self.null() };
         self.begin(Kind::Float4, 4);
         self.elements.put_f32(value);
     }
 
-    /// Adds a number.
-    pub fn float8(&mut self, value: f64) {
+    /// Adds a number, or null.
+    pub fn float8(&mut self, value: impl Into<Option<f64>>) {
+        let Some(value) = value.into() else { return self.null() };
         self.begin(Kind::Float8, 8);
         self.elements.put_f64(value);
     }
 
-    /// Adds a truth.
-    pub fn bool(&mut self, value: bool) {
+    /// Adds a truth, or null.
+    pub fn bool(&mut self, value: impl Into<Option<bool>>) {
+        let Some(value) = value.into() else { return self.null() };
         self.begin(Kind::Bool, 1);
         self.elements.put_u8(value.into());
     }
@@ -173,7 +201,7 @@ impl ToSql for Column {
     }
 
     fn accepts(ty: &Type) -> bool {
-        [Kind::Text, Kind::Int4, Kind::Int8, Kind::Float4, Kind::Float8, Kind::Bool]
+        [Kind::Text, Kind::Int4, Kind::Int8, Kind::Float4, Kind::Float8, Kind::Bool, Kind::Json]
             .iter()
             .any(|kind| kind.array_type() == *ty)
     }
@@ -206,6 +234,12 @@ mod tests {
         column.texts(["x", "yz"].into_iter());
         column.texts([].into_iter());
         assert_eq!(Vec::<String>::from_sql(&Type::TEXT_ARRAY, &sent(&column)).unwrap(), ["x\u{1f}yz", ""]);
+
+        let mut column = Column::new(Kind::Json);
+        column.json(Some(r#"{"n":1}"#));
+        column.json(None);
+        let sent_json = sent(&column);
+        assert!(sent_json.windows(8).any(|bytes| bytes == b"\x01{\"n\":1}"), "a version, then the text");
 
         let mut column = Column::new(Kind::Float8);
         assert!(Vec::<f64>::from_sql(&Type::FLOAT8_ARRAY, &sent(&column)).unwrap().is_empty());

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio_postgres::types::Type;
 
 use super::columns::{Column, Kind, SEPARATOR};
-use super::tables::Rows;
+use super::rows::Rows;
 
 /// Bytes handed to the driver at a time.
 const PIECE: usize = 256 * 1024;

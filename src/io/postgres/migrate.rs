@@ -15,8 +15,10 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "tables", sql: include_str!("../../../schemas/postgres/0001_tables.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tables", sql: include_str!("../../../schemas/postgres/0001_tables.sql") },
+    Migration { version: 2, name: "referee", sql: include_str!("../../../schemas/postgres/0002_referee.sql") },
+];
 
 /// The lock's key: two processes that start at once migrate one after the other.
 const LOCK: i64 = i64::from_be_bytes(*b"tickcast");

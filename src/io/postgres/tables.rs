@@ -1,32 +1,27 @@
-//! The tables that grow with the stream: their columns, the statement that fills them, and rows on their way.
+//! The tables that grow with the stream: their columns and the statements that fill them. Rows on their way are
+//! [`super::rows`].
 
-use std::collections::{BTreeSet, HashSet};
+use super::columns::Kind;
 
-use xxhash_rust::xxh3::Xxh3;
-
-use super::columns::{Column, Kind};
-use super::partitions::{Day, day_of};
-use crate::flow::time::Micros;
-
-/// A table that is partitioned by day.
+/// A table that a topic's records go into, one row each.
 #[derive(Debug)]
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The time that it is partitioned by.
-    pub time: &'static str,
+    /// The time that it is partitioned by, a day each; none where it is in one piece.
+    pub time: Option<&'static str>,
     /// The primary key; the time comes first.
     pub key: &'static [&'static str],
     /// Every column, in the order of the record's fields.
     pub columns: &'static [(&'static str, Kind)],
 }
 
-use Kind::{Bool, Float4, Float8, Int4, Int8, Text, Texts};
+use Kind::{Bool, Float4, Float8, Int4, Int8, Json, Text, Texts};
 
 /// Closed bars: the fields of [`crate::wire::bar::BarRecord`].
 pub const BARS: Table = Table {
     name: "bars",
-    time: "close_time",
+    time: Some("close_time"),
     key: &["close_time", "symbol", "interval"],
     columns: &[
         ("symbol", Text),
@@ -51,7 +46,7 @@ pub const BARS: Table = Table {
 /// Predictions: the fields of [`crate::wire::prediction::PredictionRecord`].
 pub const PREDICTIONS: Table = Table {
     name: "predictions",
-    time: "as_of",
+    time: Some("as_of"),
     key: &["as_of", "symbol", "interval", "horizon", "model", "model_version"],
     columns: &[
         ("prediction_id", Text),
@@ -66,6 +61,7 @@ pub const PREDICTIONS: Table = Table {
         ("reference_vwap", Float8),
         ("reference_complete", Bool),
         ("reference_synthetic", Bool),
+        ("dead_band_bps", Float8),
         ("p_down", Float4),
         ("p_flat", Float4),
         ("p_up", Float4),
@@ -77,6 +73,125 @@ pub const PREDICTIONS: Table = Table {
         ("feature_digest", Text),
         ("max_event_time", Int8),
         ("produced_at", Int8),
+    ],
+};
+
+/// Outcomes: the fields of [`crate::wire::outcome::OutcomeRecord`] but its kind, which is always `outcome` here.
+pub const OUTCOMES: Table = Table {
+    name: "outcomes",
+    time: Some("target_time"),
+    key: &["target_time", "symbol", "interval", "horizon", "model", "model_version"],
+    columns: &[
+        ("prediction_id", Text),
+        ("symbol", Text),
+        ("interval", Text),
+        ("horizon", Int4),
+        ("as_of", Int8),
+        ("target_time", Int8),
+        ("model", Text),
+        ("model_version", Text),
+        ("role", Text),
+        ("p_down", Float4),
+        ("p_flat", Float4),
+        ("p_up", Float4),
+        ("decision", Text),
+        ("reference_price", Float8),
+        ("dead_band_bps", Float8),
+        ("fee_bps", Float8),
+        ("prior_return_bps", Float8),
+        ("entry_price", Float8),
+        ("target_price", Float8),
+        ("realised_return_bps", Float8),
+        ("realised", Text),
+        ("hit", Bool),
+        ("log_loss", Float8),
+        ("brier", Float8),
+        ("pnl_bps", Float8),
+        ("unscorable", Text),
+        ("produced_at", Int8),
+    ],
+};
+
+/// Accuracy reports: the fields of [`crate::wire::accuracy::AccuracyRecord`], the baselines' with their names in front. The
+/// symbol is empty where the report is of all together: a primary key holds no null.
+pub const ACCURACY: Table = Table {
+    name: "accuracy",
+    time: Some("as_of"),
+    key: &["as_of", "model", "model_version", "interval", "horizon", "symbol"],
+    columns: &[
+        ("model", Text),
+        ("model_version", Text),
+        ("interval", Text),
+        ("horizon", Int4),
+        ("symbol", Text),
+        ("as_of", Int8),
+        ("window_start", Int8),
+        ("cohorts", Int8),
+        ("cohorts_total", Int8),
+        ("scored", Int8),
+        ("unscorable", Int8),
+        ("late", Int8),
+        ("n", Int8),
+        ("n_effective", Float8),
+        ("hit_rate", Float8),
+        ("hit_low", Float8),
+        ("hit_high", Float8),
+        ("log_loss", Float8),
+        ("brier", Float8),
+        ("calibration_error", Float8),
+        ("coverage", Float8),
+        ("decided_n", Int8),
+        ("decided_hit_rate", Float8),
+        ("class_accuracy", Float8),
+        ("class_log_loss", Float8),
+        ("trades", Int8),
+        ("pnl_bps", Float8),
+        ("pnl_mean_bps", Float8),
+        ("break_even", Float8),
+        ("majority_hit_rate", Float8),
+        ("majority_log_loss", Float8),
+        ("majority_brier", Float8),
+        ("persistence_hit_rate", Float8),
+        ("persistence_log_loss", Float8),
+        ("persistence_brier", Float8),
+        ("reversal_hit_rate", Float8),
+        ("reversal_log_loss", Float8),
+        ("reversal_brier", Float8),
+        ("state", Text),
+        ("since", Int8),
+        ("reason", Text),
+        ("produced_at", Int8),
+    ],
+};
+
+/// Retrain events: id, kind and time of the event, then the fields of [`crate::wire::retrain::RequestRecord`] and of
+/// [`crate::wire::retrain::ClosedRecord`]; what the other kind has is null. There are few, so it is in one piece.
+pub const RETRAINS: Table = Table {
+    name: "retrains",
+    time: None,
+    key: &["event_id"],
+    columns: &[
+        ("event_id", Text),
+        ("event_type", Text),
+        ("event_time", Int8),
+        ("request_id", Text),
+        ("model", Text),
+        ("model_version", Text),
+        ("interval", Text),
+        ("horizon", Int4),
+        ("requested_by", Text),
+        ("requester", Text),
+        ("reason", Text),
+        ("as_of", Int8),
+        ("detector", Text),
+        ("statistic", Float8),
+        ("threshold", Float8),
+        ("reference", Float8),
+        ("deviation", Float8),
+        ("data_from", Int8),
+        ("data_to", Int8),
+        ("evidence", Json),
+        ("result", Text),
     ],
 };
 
@@ -118,86 +233,4 @@ impl Table {
         let key = self.key.join("\", \"");
         format!("{} ON CONFLICT (\"{key}\") DO UPDATE SET {}", self.insert(), replaced.join(", "))
     }
-}
-
-/// Rows on their way into a table: at most one for each key, since one statement cannot replace what it has just written.
-#[derive(Debug)]
-pub struct Rows {
-    table: &'static Table,
-    columns: Vec<Column>,
-    days: BTreeSet<Day>,
-    keys: HashSet<u128>,
-    count: usize,
-}
-
-impl Rows {
-    /// None yet.
-    pub fn new(table: &'static Table) -> Self {
-        Self {
-            table,
-            columns: table.columns.iter().map(|(_, kind)| Column::new(*kind)).collect(),
-            days: BTreeSet::new(),
-            keys: HashSet::new(),
-            count: 0,
-        }
-    }
-
-    /// The table.
-    pub const fn table(&self) -> &'static Table {
-        self.table
-    }
-
-    /// How many.
-    pub const fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The days that they fall on.
-    pub const fn days(&self) -> &BTreeSet<Day> {
-        &self.days
-    }
-
-    /// The columns, in the table's order.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
-    }
-
-    /// Forgets the rows and keeps the memory.
-    pub fn clear(&mut self) {
-        self.columns.iter_mut().for_each(Column::clear);
-        self.days.clear();
-        self.keys.clear();
-        self.count = 0;
-    }
-
-    /// Whether a row at `time` with the rest of its key may come in: not when its key is there already, nor when it would make
-    /// more than `max_days` days. Then the rows that are there must be written first.
-    pub fn admits(&self, time: Micros, key: u128, max_days: usize) -> bool {
-        (self.days.len() < max_days || self.days.contains(&day_of(time))) && !self.keys.contains(&key)
-    }
-
-    /// Adds a row whose values `fill` puts into every column; [`Rows::admits`] has said yes.
-    pub fn push(&mut self, time: Micros, key: u128, fill: impl FnOnce(&mut [Column])) {
-        self.days.insert(day_of(time));
-        self.keys.insert(key);
-        self.count += 1;
-        fill(&mut self.columns);
-    }
-}
-
-/// A digest of a primary key, to tell keys apart within one batch.
-pub fn key_digest(time: Micros, number: u32, texts: &[&str]) -> u128 {
-    let mut hash = Xxh3::new();
-    hash.update(&time.to_le_bytes());
-    hash.update(&number.to_le_bytes());
-    for text in texts {
-        hash.update(&(text.len() as u32).to_le_bytes());
-        hash.update(text.as_bytes());
-    }
-    hash.digest128()
 }

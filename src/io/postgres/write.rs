@@ -13,7 +13,8 @@ use super::columns::{Column, Kind};
 use super::copy::pieces;
 use super::offsets::{Advance, Source, advance};
 use super::partitions::{Day, Known, ensure};
-use super::tables::{BARS, PREDICTIONS, Rows};
+use super::rows::Rows;
+use super::tables::{ACCURACY, BARS, OUTCOMES, PREDICTIONS, RETRAINS, Table};
 use super::{PostgresError, Target};
 
 /// What one transaction stores.
@@ -23,6 +24,12 @@ pub struct Batch {
     pub bars: Rows,
     /// Rows of `predictions`.
     pub predictions: Rows,
+    /// Rows of `outcomes`.
+    pub outcomes: Rows,
+    /// Rows of `accuracy`.
+    pub accuracy: Rows,
+    /// Rows of `retrains`.
+    pub retrains: Rows,
     /// What to add to `deadletter_summary`.
     pub dead_letters: BTreeMap<DeadLetterKey, DeadLetterCount>,
     /// The offsets it reaches over.
@@ -74,6 +81,9 @@ impl Default for Batch {
         Self {
             bars: Rows::new(&BARS),
             predictions: Rows::new(&PREDICTIONS),
+            outcomes: Rows::new(&OUTCOMES),
+            accuracy: Rows::new(&ACCURACY),
+            retrains: Rows::new(&RETRAINS),
             dead_letters: BTreeMap::new(),
             advances: BTreeMap::new(),
         }
@@ -81,10 +91,17 @@ impl Default for Batch {
 }
 
 impl Batch {
+    /// The rows of every table, in the order in which they are written.
+    pub const fn tables(&self) -> [&Rows; 5] {
+        [&self.bars, &self.predictions, &self.outcomes, &self.accuracy, &self.retrains]
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
-        self.bars.clear();
-        self.predictions.clear();
+        for rows in [&mut self.bars, &mut self.predictions, &mut self.outcomes, &mut self.accuracy, &mut self.retrains]
+        {
+            rows.clear();
+        }
         self.dead_letters.clear();
         self.advances.clear();
     }
@@ -99,25 +116,26 @@ pub enum Outcome {
     Conflict,
 }
 
-/// The statements that write rows, made once.
+/// The statements that write rows, by table; made once.
 #[derive(Debug)]
-pub struct Statements {
-    copy: Pair,
-    upsert: Pair,
-}
+pub struct Statements(BTreeMap<&'static str, Pair>);
 
 #[derive(Debug)]
 struct Pair {
-    bars: String,
-    predictions: String,
+    copy: String,
+    upsert: String,
 }
 
 impl Default for Statements {
     fn default() -> Self {
-        Self {
-            copy: Pair { bars: BARS.copy(), predictions: PREDICTIONS.copy() },
-            upsert: Pair { bars: BARS.upsert(), predictions: PREDICTIONS.upsert() },
-        }
+        let pair = |table: &Table| (table.name, Pair { copy: table.copy(), upsert: table.upsert() });
+        Self(Batch::default().tables().map(|rows| pair(rows.table())).into())
+    }
+}
+
+impl Statements {
+    fn of(&self, rows: &Rows) -> &Pair {
+        &self.0[rows.table().name]
     }
 }
 
@@ -142,7 +160,7 @@ pub async fn write(
     statements: &Statements,
     batch: &Batch,
 ) -> Result<Outcome, PostgresError> {
-    for rows in [&batch.bars, &batch.predictions] {
+    for rows in batch.tables() {
         ensure(client, target, known, rows.table(), rows.days().iter().copied()).await?;
     }
     // The offsets see to it that nothing comes twice, so keys that are there already are rare (records with one key in the
@@ -170,14 +188,10 @@ async fn attempt(
         transaction.rollback().await.map_err(call("taking back a batch"))?;
         return Ok(Outcome::Conflict);
     }
-    match way {
-        Way::Copy => {
-            copy(&transaction, target, &statements.copy.bars, &batch.bars).await?;
-            copy(&transaction, target, &statements.copy.predictions, &batch.predictions).await?;
-        }
-        Way::Upsert => {
-            upsert(&transaction, target, &statements.upsert.bars, &batch.bars).await?;
-            upsert(&transaction, target, &statements.upsert.predictions, &batch.predictions).await?;
+    for rows in batch.tables().into_iter().filter(|rows| !rows.is_empty()) {
+        match way {
+            Way::Copy => copy(&transaction, target, &statements.of(rows).copy, rows).await?,
+            Way::Upsert => upsert(&transaction, target, &statements.of(rows).upsert, rows).await?,
         }
     }
     count_dead_letters(&transaction, target, &batch.dead_letters).await?;
@@ -193,9 +207,6 @@ async fn copy(
     statement: &str,
     rows: &Rows,
 ) -> Result<(), PostgresError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let call = || PostgresError::call(target, format!("writing {}", rows.table().name));
     let sink = transaction.copy_in::<_, Bytes>(statement).await.map_err(call())?;
     let mut sink = pin!(sink);
@@ -212,9 +223,6 @@ async fn upsert(
     statement: &str,
     rows: &Rows,
 ) -> Result<(), PostgresError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
         rows.columns().iter().map(|column| (column as &(dyn ToSql + Sync), column.array_type())).collect();
     client

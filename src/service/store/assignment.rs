@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::consumer::{Event, StoreConsumer, content};
+use super::batch::Content;
+use super::consumer::{Event, StoreConsumer};
 use super::locate::locate;
 use super::positions::{Start, start};
 use super::projector::{Phase, Projector, RETRY};
@@ -20,7 +21,7 @@ impl Projector<'_> {
     pub(super) fn rebalanced(&mut self, event: Event) {
         self.assignment = match event {
             Event::Assigned(list) => {
-                list.into_iter().filter_map(|(topic, n)| Some((content(self.topics, &topic)?, n))).collect()
+                list.into_iter().filter_map(|(topic, n)| Some((Content::of(self.topics, &topic)?, n))).collect()
             }
             Event::Revoked => Vec::new(),
         };

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::batch::{Content, Origin, Record};
+use super::batch::{CloudEvent, Content, Origin, Record};
 use crate::config::Kafka;
 use crate::io::kafka::topics::Topics;
 use crate::io::kafka::{KafkaError, client};
@@ -72,7 +72,7 @@ impl ConsumerContext for Context {
 /// The consumer.
 pub type StoreConsumer = BaseConsumer<Context>;
 
-/// A consumer that has asked for its partitions of the three topics.
+/// A consumer that has asked for its partitions of every topic that is stored.
 ///
 /// # Errors
 /// When librdkafka refuses the settings.
@@ -82,6 +82,8 @@ pub fn subscribe(config: &Kafka, topics: &Topics) -> Result<StoreConsumer, Kafka
     settings
         // The end of a partition means nothing here, and the library does not say of which topic it is.
         .set("enable.partition.eof", "false")
+        // A topic that is made later is noticed this soon.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         // What is fetched ahead is bounded: over all partitions about as much as the two batches.
         .set("queued.max.messages.kbytes", "16384")
         .set("queued.min.messages", "20000");
@@ -91,25 +93,15 @@ pub fn subscribe(config: &Kafka, topics: &Topics) -> Result<StoreConsumer, Kafka
     let call = |what: &str| KafkaError::call(format!("{what} {}", config.brokers));
     let consumer: StoreConsumer =
         settings.create_with_context(Context::default()).map_err(call("making a consumer for"))?;
-    consumer.subscribe(&[&topics.bars, &topics.predictions, &topics.deadletter]).map_err(call("subscribing at"))?;
+    let names = Content::ALL.map(|content| content.topic(topics));
+    consumer.subscribe(&names).map_err(call("subscribing at"))?;
     Ok(consumer)
-}
-
-/// What `topic` holds.
-pub fn content(topics: &Topics, topic: &str) -> Option<Content> {
-    [
-        (&topics.predictions, Content::Predictions),
-        (&topics.bars, Content::Bars),
-        (&topics.deadletter, Content::DeadLetters),
-    ]
-    .into_iter()
-    .find_map(|(name, content)| (name == topic).then_some(content))
 }
 
 /// The parts of a message that are stored.
 pub fn record<'a>(message: &'a BorrowedMessage<'_>, content: Content) -> Record<'a> {
-    let mut origin = Origin::default();
-    if content == Content::DeadLetters
+    let (mut origin, mut event) = (Origin::default(), CloudEvent::default());
+    if matches!(content, Content::DeadLetters | Content::Retrain)
         && let Some(headers) = message.headers()
     {
         for header in headers.iter() {
@@ -118,6 +110,9 @@ pub fn record<'a>(message: &'a BorrowedMessage<'_>, content: Content) -> Record<
                 "origin_topic" => origin.topic = header.value,
                 "origin_partition" => origin.partition = header.value,
                 "origin_offset" => origin.offset = header.value,
+                "ce_id" => event.id = header.value,
+                "ce_type" => event.kind = header.value,
+                "ce_time" => event.time = header.value,
                 _ => {}
             }
         }
@@ -127,5 +122,6 @@ pub fn record<'a>(message: &'a BorrowedMessage<'_>, content: Content) -> Record<
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().unwrap_or(i64::MIN),
         origin,
+        event,
     }
 }

@@ -32,21 +32,27 @@ pub fn locate(consumer: &StoreConsumer, topics: &Topics, places: &[Place]) -> Re
     let mut identities = BTreeMap::new();
     let mut located = Vec::with_capacity(places.len());
     for &(content, partition) in places {
-        let topic = match content {
-            Content::Bars => &topics.bars,
-            Content::Predictions => &topics.predictions,
-            Content::DeadLetters => &topics.deadletter,
-        };
+        let topic = content.topic(topics);
         if !identities.contains_key(topic) {
             identities.insert(topic, topic_id::identity(consumer.client(), topic, TIMEOUT)?.to_string());
         }
         let (low, high) = consumer
             .fetch_watermarks(topic, partition, TIMEOUT)
             .map_err(KafkaError::call(format!("asking for the range of {topic}/{partition}")))?;
-        let source = Source { topic: topic.clone(), partition, identity: identities[topic].clone() };
+        let source = Source { topic: topic.to_owned(), partition, identity: identities[topic].clone() };
         located.push(Located { place: (content, partition), source, low, high });
     }
     Ok(located)
+}
+
+/// What has no topic; nothing while Kafka does not say.
+pub fn missing(consumer: &StoreConsumer, topics: &Topics) -> Vec<Content> {
+    let absent = |content: &Content| {
+        let name = content.topic(topics);
+        let Ok(metadata) = consumer.fetch_metadata(Some(name), TIMEOUT) else { return false };
+        !metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none())
+    };
+    Content::ALL.into_iter().filter(absent).collect()
 }
 
 /// The first topic that is no longer the one it was; none while Kafka does not say.

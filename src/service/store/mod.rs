@@ -1,4 +1,4 @@
-//! The `store` role: a projector of bars, predictions and dead letters into PostgreSQL.
+//! The `store` role: a projector of every output topic into PostgreSQL.
 //!
 //! ```text
 //!  Kafka (read_committed) ─► polling thread ─► batch (bounded) ─► writer thread ─► one PostgreSQL transaction:
@@ -18,6 +18,7 @@ mod locate;
 mod positions;
 mod projector;
 mod report;
+pub mod rows;
 mod writer;
 
 use std::sync::Arc;

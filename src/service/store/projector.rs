@@ -9,9 +9,9 @@ use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::batch::{Added, add};
-use super::consumer::{StoreConsumer, content, record};
-use super::locate::{Located, moved};
+use super::batch::{Added, Content, add};
+use super::consumer::{StoreConsumer, record};
+use super::locate::{Located, missing, moved};
 use super::positions::{Place, Positions};
 use super::report::Report;
 use super::writer::{GRACE, Reply, Request, Writer};
@@ -102,7 +102,7 @@ impl<'a> Projector<'a> {
             };
             match consumer.poll(timeout) {
                 Some(Ok(message)) => self.take(consumer, &message)?,
-                Some(Err(error)) => self.failed(error)?,
+                Some(Err(error)) => self.failed(consumer, error)?,
                 None => {}
             }
         }
@@ -174,7 +174,7 @@ impl<'a> Projector<'a> {
     }
 
     fn take(&mut self, consumer: &StoreConsumer, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
-        let Some(content) = content(self.topics, message.topic()) else { return Ok(()) };
+        let Some(content) = Content::of(self.topics, message.topic()) else { return Ok(()) };
         let (place, offset) = ((content, message.partition()), message.offset());
         let record = record(message, content);
         while self.positions.wants(place, offset) {
@@ -220,7 +220,7 @@ impl<'a> Projector<'a> {
                 match consumer.poll(Duration::ZERO) {
                     // Nothing should come from a paused partition. What comes is not lost: everything is read again.
                     Some(Ok(_)) => self.restart(Duration::ZERO),
-                    Some(Err(error)) => self.failed(error)?,
+                    Some(Err(error)) => self.failed(consumer, error)?,
                     None => {}
                 }
                 for event in consumer.context().take() {
@@ -253,7 +253,7 @@ impl<'a> Projector<'a> {
         self.writer.send(Request::Write(self.generation, batch))
     }
 
-    fn failed(&mut self, error: RdError) -> anyhow::Result<()> {
+    fn failed(&mut self, consumer: &StoreConsumer, error: RdError) -> anyhow::Result<()> {
         match error {
             RdError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => bail!(
                 "another process runs with the same kafka.instance and has taken over: give each process a name of its own"
@@ -261,7 +261,20 @@ impl<'a> Projector<'a> {
             RdError::MessageConsumptionFatal(code) => bail!("the consumer cannot go on: {code}"),
             RdError::MessageConsumption(code) => {
                 use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange, UnknownTopicOrPartition};
-                self.complain(format!("Kafka: {code}"));
+                let missing = if code == UnknownTopicOrPartition { missing(consumer, self.topics) } else { Vec::new() };
+                if !missing.is_empty() {
+                    let names: Vec<_> = missing.iter().map(|content| content.topic(self.topics)).collect();
+                    self.complain(format!(
+                        "Kafka has no {}: run `tickcast topics apply --partitions N`; what is there is stored meanwhile",
+                        names.join(", ")
+                    ));
+                    // Those that were never there take nothing from the others.
+                    if !self.assignment.iter().any(|(content, _)| missing.contains(content)) {
+                        return Ok(());
+                    }
+                } else {
+                    self.complain(format!("Kafka: {code}"));
+                }
                 if matches!(code, AutoOffsetReset | OffsetOutOfRange | UnknownTopicOrPartition)
                     && matches!(self.phase, Phase::Running)
                 {

@@ -52,6 +52,9 @@ impl<'a> Report<'a> {
         let rows = [
             ("bars", batch.bars.len() as u64),
             ("predictions", batch.predictions.len() as u64),
+            ("outcomes", batch.outcomes.len() as u64),
+            ("accuracy", batch.accuracy.len() as u64),
+            ("retrain", batch.retrains.len() as u64),
             ("deadletter", letters),
         ];
         for (topic, count) in rows {

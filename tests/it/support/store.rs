@@ -106,17 +106,40 @@ impl World {
         self.producer.commit_transaction(PATIENCE).expect("a commit");
     }
 
-    /// Deletes the topics and makes them anew under their old names.
-    pub fn recreate_topics(&self, partitions: i32) {
-        let kafka = super::settings(&self.name, &[]).kafka;
-        let admin = topics::admin(&kafka).expect("Kafka");
-        let delete = admin.delete_topics(&self.topics.all(), &AdminOptions::new());
-        self.runtime.block_on(delete).expect("deleted topics");
+    /// Produces a retrain event with these headers.
+    pub fn produce_event(&self, partition: i32, headers: &[(&str, &str)], value: &str) {
+        self.transaction(|producer| {
+            let headers = headers.iter().fold(OwnedHeaders::new(), |list, (key, value)| {
+                list.insert(Header { key, value: Some(value.as_bytes()) })
+            });
+            let record = BaseRecord::<(), str>::to(&self.topics.retrain).partition(partition).payload(value);
+            send(producer, record.headers(headers));
+        });
+        self.producer.commit_transaction(PATIENCE).expect("a commit");
+    }
+
+    /// Deletes topics, and waits until Kafka does not know them.
+    pub fn delete_topics(&self, names: &[&str]) {
+        let admin = topics::admin(&super::settings(&self.name, &[]).kafka).expect("Kafka");
+        self.runtime.block_on(admin.delete_topics(names, &AdminOptions::new())).expect("deleted topics");
         // Deletion is not at once everywhere.
-        wait("the topics are gone", || topics::partition_count(&admin, &self.topics.bars).is_ok_and(|n| n == 0));
-        wait("the topics are back", || {
+        wait("the topics are gone", || {
+            names.iter().all(|name| topics::partition_count(&admin, name).is_ok_and(|n| n == 0))
+        });
+    }
+
+    /// Makes what is missing.
+    pub fn apply_topics(&self, partitions: i32) {
+        let kafka = super::settings(&self.name, &[]).kafka;
+        wait("the topics are there", || {
             self.runtime.block_on(topics::apply(&kafka, partitions, 1, "10s".parse().unwrap())).is_ok()
         });
+    }
+
+    /// Deletes the topics and makes them anew under their old names.
+    pub fn recreate_topics(&self, partitions: i32) {
+        self.delete_topics(&self.topics.all());
+        self.apply_topics(partitions);
     }
 
     fn transaction(&self, fill: impl FnOnce(&BaseProducer)) {
@@ -179,6 +202,9 @@ pub async fn connect(url: &str) -> Client {
 pub struct Snapshot {
     pub bars: u64,
     pub predictions: u64,
+    pub outcomes: u64,
+    pub accuracy: u64,
+    pub retrain: u64,
     pub dead_letters: u64,
     pub skipped: u64,
     pub conflicts: u64,
@@ -209,6 +235,9 @@ impl Running {
         Snapshot {
             bars: rows("bars"),
             predictions: rows("predictions"),
+            outcomes: rows("outcomes"),
+            accuracy: rows("accuracy"),
+            retrain: rows("retrain"),
             dead_letters: rows("deadletter"),
             skipped: self.metrics.store_skipped.get(),
             conflicts: self.metrics.store_batches.get_or_create(&ResultLabel { result: "conflict" }).get(),

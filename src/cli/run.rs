@@ -10,7 +10,7 @@ use crate::telemetry;
 #[derive(Debug, Args)]
 pub struct Run {
     /// What this process does; all of it by default.
-    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Role::Forecast, Role::Store])]
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Role::Forecast, Role::Verify, Role::Store])]
     roles: Vec<Role>,
 }
 

@@ -188,6 +188,7 @@ pub struct Outcome {
 
 /// What `settle` writes for a model.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are outcomes, made and moved once: a box would cost more")]
 pub enum Settled {
     /// A settled prediction.
     Outcome(Outcome),

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 
 /// What a process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Role {
     /// Ticks to bars and predictions.
     Forecast,
@@ -23,6 +23,19 @@ pub enum Role {
     Verify,
     /// Bars, predictions and dead letters to PostgreSQL.
     Store,
+}
+
+impl Role {
+    /// The roles that it names: itself, but for `verify`.
+    const fn parts(&self) -> &[Self] {
+        match self {
+            Self::Forecast => &[Self::Forecast],
+            Self::Settle => &[Self::Settle],
+            Self::Judge => &[Self::Judge],
+            Self::Verify => &[Self::Settle, Self::Judge],
+            Self::Store => &[Self::Store],
+        }
+    }
 }
 
 /// How often the threads are looked at.
@@ -47,15 +60,15 @@ impl Running {
         stop: &Stop,
     ) -> anyhow::Result<Self> {
         let mut running = Self { threads: Vec::new(), stop: stop.clone() };
+        let mut roles: Vec<Role> = roles.iter().flat_map(|role| role.parts()).copied().collect();
+        roles.sort_unstable();
+        roles.dedup();
         for role in roles {
             let started = match role {
                 Role::Forecast => forecast::start(config, metrics, health, stop),
                 Role::Settle => settle::start(config, metrics, health, stop),
                 Role::Judge => judge::start(config, metrics, health, stop),
-                Role::Verify => settle::start(config, metrics, health, stop).and_then(|mut handles| {
-                    running.threads.append(&mut handles);
-                    judge::start(config, metrics, health, stop)
-                }),
+                Role::Verify => continue,
                 Role::Store => store::start(config, metrics, health, stop),
             };
             match started {

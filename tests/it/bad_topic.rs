@@ -21,7 +21,7 @@ fn pauses(stage: &Stage, service: &mut Service, ticks: i64) {
     service.wait("partition 1 goes on", || stage.log.committed().get(&1) == Some(&ticks));
     assert_eq!(stage.log.committed()[&0], LETTERS as i64);
     assert_eq!(service.get("/livez").0, 200, "{}", service.get("/livez").1);
-    assert_eq!(metric(&service.get("/metrics").1, "tickcast_paused{partition=\"0\"}"), 1);
+    assert_eq!(metric(&service.get("/metrics").1, "tickcast_paused{role=\"forecast\",partition=\"0\"}"), 1);
 }
 
 #[test]

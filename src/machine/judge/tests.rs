@@ -160,8 +160,8 @@ proptest! {
             let (again, problems) = Judge::restore(settings(2), restored);
             prop_assert!(problems.is_empty(), "{:?}", problems);
             judge = again;
-            for at in resume..cut {
-                feed(&mut judge, at as i64, &lines[at], true);
+            for (at, line) in lines[..cut].iter().enumerate().skip(resume) {
+                feed(&mut judge, at as i64, line, true);
             }
             judge.rebuilt();
             from = cut;

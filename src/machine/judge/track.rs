@@ -154,7 +154,8 @@ impl Track {
             figures: window.figures,
             standing: Some(Standing {
                 state: self.detector.state(),
-                since: self.detector.since(),
+                // Before the first cohort that it could look at, the detector knows no time.
+                since: if self.detector.since() > 0 { self.detector.since() } else { window.from },
                 reason: self.detector.reason(),
             }),
         })

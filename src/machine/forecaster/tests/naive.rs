@@ -36,7 +36,7 @@ impl From<&Prediction> for Said {
             symbol: p.symbol.to_string(),
             horizon: p.horizon,
             reasons: p.abstain_reasons.clone(),
-            reference: p.reference.clone(),
+            reference: p.reference,
             digest: p.feature_digest.clone(),
             probabilities: p.probabilities.map(|p| [p.down, p.flat, p.up]),
             max_event_time: p.max_event_time,

@@ -40,7 +40,7 @@ impl Axis {
 const ALARMS: Axis = Axis { left: 270.0, right: 560.0, low: 0.01, high: 100.0 };
 const DELAYS: Axis = Axis { left: 650.0, right: 960.0, low: 1.0, high: 10_000.0 };
 
-/// Draws false alarms in the first 1000 scores as bars beside the `stated` rate, delays as dots, and `note` below them.
+/// Draws false alarms in the first 1000 scores as bars beside the `stated` rate, delays of what is as built as dots, and `note` below them.
 pub(super) fn draw(found: &[(Case, Finding)], stated: f64, note: &str) -> String {
     let bottom = TOP + ROW * found.len() as f64;
     let height = bottom + 58.0;
@@ -52,17 +52,17 @@ pub(super) fn draw(found: &[(Case, Finding)], stated: f64, note: &str) -> String
     );
     for (axis, title, what) in [
         (&ALARMS, "False alarms", "per 1000 scores, the first 1000 after the reference"),
-        (&DELAYS, "Delay", "scores to the alarm after a drop, median"),
+        (&DELAYS, "Delay", "cohorts to the alarm after a drop, median"),
     ] {
         heading(&mut svg, axis.left, title);
         text(&mut svg, (axis.left, 42.0), "start", "#444444", what);
         axis.draw(&mut svg, bottom);
     }
+    let x = ALARMS.at(stated);
+    line(&mut svg, (x, TOP - 4.0), (x, bottom + 4.0), "#222222", " stroke-dasharray=\"4 3\"");
     for (row, (case, finding)) in found.iter().enumerate() {
         draw_row(&mut svg, TOP + ROW * (row as f64 + 0.5), case, finding);
     }
-    let x = ALARMS.at(stated);
-    line(&mut svg, (x, TOP - 4.0), (x, bottom + 4.0), "#222222", " stroke-dasharray=\"4 3\"");
     text(&mut svg, (x, bottom + 18.0), "middle", "#222222", &format!("stated: {}", short(stated)));
     legend(&mut svg, bottom + 14.0);
     text(&mut svg, (16.0, bottom + 46.0), "start", "#444444", note);
@@ -79,10 +79,8 @@ fn draw_row(svg: &mut String, y: f64, case: &Case, finding: &Finding) {
     let _ =
         writeln!(svg, "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height}\" fill=\"{colour}\"/>");
     text(svg, (end + 5.0, y + 4.5), "start", "#222222", &short(finding.young));
-    let (Some(twenty), Some(five)) = (finding.delay_20, finding.delay_5) else {
-        text(svg, (DELAYS.left, y + 4.5), "start", GREY, "most runs alarm before the drop");
-        return;
-    };
+    // One that alarms all the time is also quick to notice: its delay is no merit.
+    let (Some(twenty), Some(five), false) = (finding.delay_20, finding.delay_5, case.is_wrong()) else { return };
     let (from, to) = (DELAYS.at(twenty), DELAYS.at(five));
     line(svg, (from, y), (to, y), colour, "");
     dot(svg, from, y, "#ffffff", colour);
@@ -109,8 +107,13 @@ fn heading(svg: &mut String, x: f64, words: &str) {
     );
 }
 
+/// With a white rim, so that it can be read across a line.
 fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, colour: &str, words: &str) {
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{words}</text>");
+    let _ = writeln!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\" stroke=\"#ffffff\" stroke-width=\"3\" \
+         paint-order=\"stroke\">{words}</text>"
+    );
 }
 
 fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str, more: &str) {

@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
             detector.observe(self.score(0), None);
             let Some(cusum) = detector.cusum() else { continue };
             if self.case.acceptance != Acceptance::TooHighUnbounded {
-                return Watch::Detector(detector);
+                return Watch::Detector(Box::new(detector));
             }
             let Settings { drop, in_control, .. } = *self.settings;
             let unbounded = Cusum::new(HIT_RATE + 0.05, cusum.deviation(), drop, in_control, 0);
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
 
 /// The detector, or what it would be if the acceptance figure were taken for the reference.
 enum Watch {
-    Detector(Detector),
+    Detector(Box<Detector>),
     Unbounded(Cusum),
 }
 

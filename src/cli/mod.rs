@@ -3,6 +3,7 @@
 pub mod check;
 pub mod dataset;
 pub mod demo;
+pub mod detectors;
 pub mod feed;
 pub mod migrate;
 pub mod model;
@@ -63,6 +64,7 @@ enum Command {
     Replay(replay::Replay),
     Simulate(simulate::Simulate),
     Dataset(dataset::Dataset),
+    Detectors(detectors::Detectors),
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
     Offsets(offsets::Offsets),
@@ -85,6 +87,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Simulate(command) => command.run(&cli.settings.load()?),
         Command::Dataset(command) => command.run(&cli.settings.load()?),
+        Command::Detectors(command) => command.run(),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Offsets(command) => command.run(&cli.settings.load()?),
         Command::Migrate(command) => command.run(&cli.settings.load()?),

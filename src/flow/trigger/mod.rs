@@ -2,7 +2,7 @@
 //!
 //! A [`Detector`] watches one model version at one horizon and is fed one score per non-overlapping cohort: hits over rows
 //! that moved. A cohort is one score, however many symbols it holds, because they move together; cohorts that overlap in
-//! time share what they measure.
+//! time share what they measure. [`study`] shows what feeding rows or overlapping cohorts would do.
 //!
 //! [`Guards`] decide, per model, whether an [`Alarm`] may become a retrain request.
 //!
@@ -17,6 +17,7 @@ mod guards;
 mod run_length;
 mod settings;
 mod state;
+pub mod study;
 
 pub use alarm::Alarm;
 pub use cusum::Cusum;

@@ -74,8 +74,8 @@ pub struct Settings {
 
 impl Default for Settings {
     /// For bars of seconds to minutes, horizons of 1 to 15 bars and any number of symbols. 200 cohorts are half an hour of
-    /// 10 s bars at horizon 1 and two days of 1 m bars at horizon 15; in 10,000 cohorts at most one false alarm or two,
-    /// which is one in 28 hours and one in 104 days.
+    /// 10 s bars at horizon 1 and two days of 1 m bars at horizon 15; one false alarm in 10,000 cohorts is one in 28 hours
+    /// of the former and one in 104 days of the latter.
     fn default() -> Self {
         Self {
             kind: Kind::Cusum,

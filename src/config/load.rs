@@ -92,6 +92,7 @@ mod tests {
         let config = load_from(None, environment(&[]), &[]).unwrap();
         assert_eq!(config.kafka.topic_prefix, "tickcast.");
         assert!(config.forecast.max_staleness.get().is_none());
+        assert_eq!(config.judge.trigger(), Ok(crate::flow::trigger::Settings::default()), "one default, in two places");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::flow::time::Interval;
+use crate::flow::trigger;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize)]
@@ -182,6 +183,26 @@ pub struct Asset {
     pub symbol: String,
 }
 
+impl Judge {
+    /// What detectors and guards are told.
+    ///
+    /// # Errors
+    /// When `detector` is none, in words.
+    pub fn trigger(&self) -> Result<trigger::Settings, String> {
+        Ok(trigger::Settings {
+            kind: self.detector.parse()?,
+            baseline_n: self.baseline_n,
+            drop: self.drop,
+            in_control: self.in_control,
+            floor: self.floor,
+            min_cohorts: self.min_cohorts,
+            max_model_age: self.max_model_age.get().map(Span::micros),
+            cooldown: self.cooldown.micros(),
+            daily_cap: self.daily_cap,
+        })
+    }
+}
+
 impl Config {
     /// Every problem of the values, in words that name the key and the remedy; empty when there is none.
     pub fn problems(&self) -> Vec<String> {
@@ -241,23 +262,6 @@ impl Config {
         require(self.judge.report_every >= 1, "judge.report_every must be at least 1");
         require((10..=100_000).contains(&self.judge.window), "judge.window must lie between 10 and 100000 cohorts");
         require(
-            ["cusum", "threshold", "off"].contains(&self.judge.detector.as_str()),
-            "judge.detector must be cusum, threshold or off",
-        );
-        require(
-            (2..=100_000).contains(&self.judge.baseline_n),
-            "judge.baseline_n must lie between 2 and 100000 cohorts",
-        );
-        require(
-            (0.001..=0.5).contains(&self.judge.drop),
-            "judge.drop must lie between 0.001 and 0.5 (0.05 is 5 points)",
-        );
-        require(
-            (100.0..=1e9).contains(&self.judge.in_control),
-            "judge.in_control must lie between 100 and 1000000000 cohorts",
-        );
-        require((0.0..=1.0).contains(&self.judge.floor), "judge.floor must lie between 0 and 1");
-        require(
             (1_000..=50_000_000).contains(&self.judge.max_open_rows),
             "judge.max_open_rows must lie between 1000 and 50000000",
         );
@@ -265,6 +269,10 @@ impl Config {
         require((1..=64).contains(&self.model.intra_threads), "model.intra_threads must lie between 1 and 64");
         require((1..=10_000).contains(&self.store.batch_rows), "store.batch_rows must lie between 1 and 10000");
         require(["text", "json"].contains(&self.log.format.as_str()), "log.format must be text or json");
+        match self.judge.trigger() {
+            Ok(trigger) => found.extend(trigger.problems().into_iter().map(|problem| format!("judge.{problem}"))),
+            Err(problem) => found.push(format!("judge.detector: {problem}")),
+        }
         if self.http.listen != "off" {
             match self.http.listen.parse::<std::net::SocketAddr>() {
                 Err(_) => found.push(format!("http.listen `{}` must be IP:PORT or off", self.http.listen)),

@@ -24,7 +24,6 @@ use super::lane::{Lane, Parts};
 use super::settle::{equal_partitions, group};
 use crate::config::Config;
 use crate::flow::model::ModelSpec;
-use crate::flow::trigger;
 use crate::io::kafka::topic_id;
 use crate::io::kafka::topics::{self, Topics};
 use crate::machine::judge::{Acceptance, Settings};
@@ -48,17 +47,7 @@ pub fn settings(config: &Config, partitions: i32, models: &[&ModelSpec]) -> anyh
     Ok(Settings {
         report_every: judge.report_every,
         window: judge.window,
-        trigger: trigger::Settings {
-            kind: judge.detector.parse().map_err(anyhow::Error::msg)?,
-            baseline_n: judge.baseline_n,
-            drop: judge.drop,
-            in_control: judge.in_control,
-            floor: judge.floor,
-            min_cohorts: judge.min_cohorts,
-            max_model_age: judge.max_model_age.get().map(crate::config::Span::micros),
-            cooldown: judge.cooldown.micros(),
-            daily_cap: judge.daily_cap,
-        },
+        trigger: judge.trigger().map_err(anyhow::Error::msg)?,
         partitions,
         max_open_rows: judge.max_open_rows,
         acceptances: models.iter().map(acceptance).collect(),

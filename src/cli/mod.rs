@@ -10,6 +10,7 @@ pub mod model;
 pub mod offsets;
 pub mod pace;
 pub mod replay;
+pub mod retrain;
 pub mod run;
 pub mod simulate;
 pub mod tail;
@@ -62,6 +63,7 @@ enum Command {
     /// Print the effective settings, validate them and, with --connect, what they point at.
     Check(check::Check),
     Replay(replay::Replay),
+    Retrain(retrain::Retrain),
     Simulate(simulate::Simulate),
     Dataset(dataset::Dataset),
     Detectors(detectors::Detectors),
@@ -84,6 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Run(command) => command.run(cli.settings.load()?),
         Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),
+        Command::Retrain(command) => command.run(&cli.settings.load()?),
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Simulate(command) => command.run(&cli.settings.load()?),
         Command::Dataset(command) => command.run(&cli.settings.load()?),

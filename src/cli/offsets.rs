@@ -1,4 +1,4 @@
-//! `tickcast offsets`: looks at the forecasters' committed offsets, and accepts a start that they refuse.
+//! `tickcast offsets`: looks at the committed offsets of the roles that restore from them, and accepts a start that they refuse.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::feed::utc;
 use crate::config::Config;
 use crate::io::kafka::client;
-use crate::io::kafka::topics::{self, Topics};
+use crate::io::kafka::topics;
 use crate::machine::checkpoint::Checkpoint;
-use crate::service::offsets::accept;
+use crate::service::offsets::{Reader, accept};
 
-/// Look at the forecasters' offsets, or accept a start that they refuse.
+/// Look at committed offsets and their checkpoints, or accept a start that a role refuses.
 #[derive(Debug, Args)]
 pub struct Offsets {
     #[command(subcommand)]
@@ -23,9 +23,19 @@ pub struct Offsets {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Print the committed offsets and their checkpoints.
-    Show,
-    /// Start after the last close in `bars`, whatever was committed; every forecaster of the group must be stopped.
+    Show {
+        /// Whose.
+        #[arg(long, value_enum, default_value = "forecast")]
+        role: Reader,
+    },
+    /// Start anew, whatever was committed; every process with the role must be stopped.
+    ///
+    /// forecast: after the last close in `bars`. settle: at the end of `predictions`; what was said before and is not settled
+    /// stays so. judge: at the end of `outcomes`, with the state that is written down.
     Accept {
+        /// Whose.
+        #[arg(long, value_enum, default_value = "forecast")]
+        role: Reader,
         /// Only this partition.
         #[arg(long)]
         partition: Option<i32>,
@@ -35,9 +45,9 @@ enum Action {
 impl Offsets {
     pub(super) fn run(self, config: &Config) -> anyhow::Result<()> {
         match self.action {
-            Action::Show => show(config),
-            Action::Accept { partition } => {
-                for accepted in accept(config, partition)? {
+            Action::Show { role } => show(config, role),
+            Action::Accept { role, partition } => {
+                for accepted in accept(config, role, partition)? {
                     let closed = accepted.closed.map_or_else(|| "no bar yet".to_owned(), utc);
                     println!(
                         "partition {}: starts at offset {}, bars closed up to {closed}",
@@ -50,13 +60,13 @@ impl Offsets {
     }
 }
 
-fn show(config: &Config) -> anyhow::Result<()> {
-    let topics = Topics::new(&config.kafka.topic_prefix);
-    let count = topics::partition_count(&topics::admin(&config.kafka)?, &topics.ticks)?;
-    let consumer: BaseConsumer = client::consumer(&config.kafka, &config.kafka.group).create()?;
+fn show(config: &Config, role: Reader) -> anyhow::Result<()> {
+    let (topic, group) = (role.input(config), role.group(config));
+    let count = topics::partition_count(&topics::admin(&config.kafka)?, &topic)?;
+    let consumer: BaseConsumer = client::consumer(&config.kafka, &group).create()?;
     let mut list = TopicPartitionList::new();
     for number in 0..count {
-        list.add_partition(&topics.ticks, number);
+        list.add_partition(&topic, number);
     }
     let committed = consumer.committed_offsets(list, Duration::from_secs(30))?;
     for element in committed.elements() {
@@ -67,7 +77,7 @@ fn show(config: &Config) -> anyhow::Result<()> {
             (Some(offset), Ok(c)) => {
                 let time = |time: Option<i64>| time.map_or_else(|| "-".to_owned(), utc);
                 println!(
-                    "partition {number}: offset {offset}, closed {}, watermark {}, resumes at {}, needs bars [{}, {})",
+                    "partition {number}: offset {offset}, closed {}, watermark {}, resumes at {}, needs history [{}, {})",
                     time(c.closed),
                     time(c.watermark),
                     c.resume,

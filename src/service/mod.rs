@@ -5,6 +5,7 @@ pub mod health;
 pub mod judge;
 mod lane;
 pub mod offsets;
+pub mod requests;
 pub mod run;
 pub mod settle;
 pub mod store;

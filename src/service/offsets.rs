@@ -1,4 +1,5 @@
-//! Accepting a start that the lanes refuse: a checkpoint after the last close in `bars`, committed for a group at rest.
+//! Accepting a start that a lane refuses: a new checkpoint, committed for a group at rest. The forecasters' lies after the last
+//! close in `bars`, that of settle and judge at the end of their input.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::forecast;
+use super::{forecast, judge, settle};
 use crate::config::Config;
 use crate::flow::bar::Bar;
 use crate::flow::tick::Record;
 use crate::flow::time::{Interval, Micros};
-use crate::io::kafka::reader::{Event, Reader, Start, Stop};
+use crate::io::kafka::reader::{self, Event, Start, Stop};
 use crate::io::kafka::topics::{self, Topics};
 use crate::io::kafka::{client, topic_id};
 use crate::machine::checkpoint::Checkpoint;
@@ -69,26 +70,117 @@ pub struct Accepted {
     pub closed: Option<Micros>,
 }
 
-/// Commits, for `only` or every partition, a start after the last close in `bars`: at the first tick whose bar ends later.
-/// Ticks of bars up to that close that come again are late. The group must have no members.
+/// A role that restores from its committed offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reader {
+    /// Of ticks.
+    Forecast,
+    /// Of predictions.
+    Settle,
+    /// Of outcomes.
+    Judge,
+}
+
+impl Reader {
+    /// Its input topic.
+    pub fn input(self, config: &Config) -> String {
+        let topics = Topics::new(&config.kafka.topic_prefix);
+        match self {
+            Self::Forecast => topics.ticks,
+            Self::Settle => topics.predictions,
+            Self::Judge => topics.outcomes,
+        }
+    }
+
+    /// Its consumer group.
+    pub fn group(self, config: &Config) -> String {
+        match self {
+            Self::Forecast => config.kafka.group.clone(),
+            Self::Settle => settle::group(config, "settle"),
+            Self::Judge => settle::group(config, "judge"),
+        }
+    }
+}
+
+/// Commits, for `only` or every partition, a start that `role` takes up. Its group must have no members.
 ///
 /// # Errors
 /// When Kafka does not answer, or the group is active.
-pub fn accept(config: &Config, only: Option<i32>) -> anyhow::Result<Vec<Accepted>> {
+pub fn accept(config: &Config, role: Reader, only: Option<i32>) -> anyhow::Result<Vec<Accepted>> {
+    match role {
+        Reader::Forecast => accept_ticks(config, only),
+        Reader::Settle | Reader::Judge => accept_end(config, role, only),
+    }
+}
+
+/// The end of the input, with whatever state lies in the history.
+fn accept_end(config: &Config, role: Reader, only: Option<i32>) -> anyhow::Result<Vec<Accepted>> {
+    let (input, group) = (role.input(config), role.group(config));
+    let config_hash = if role == Reader::Settle { settle::config_hash(config)? } else { judge::config_hash(config)? };
+    let consumer: BaseConsumer = client::consumer(&config.kafka, &group).create()?;
+    let mut list = TopicPartitionList::new();
+    let mut accepted = Vec::new();
+    for number in numbers(config, &input, only)? {
+        let (_, offset) = consumer.fetch_watermarks(&input, number, TIMEOUT)?;
+        let bars = match role {
+            Reader::Judge => written(config, &Topics::new(&config.kafka.topic_prefix).accuracy_state, number)?,
+            _ => (0, 0),
+        };
+        let checkpoint =
+            Checkpoint { config_hash, closed: None, watermark: None, resume: offset, bars, seen: 0, bad: 0 };
+        let mut element = list.add_partition(&input, number);
+        element.set_offset(Offset::Offset(offset))?;
+        element.set_metadata(checkpoint.to_string());
+        accepted.push(Accepted { partition: number, offset, closed: None });
+    }
+    commit(&consumer, &list, &group)?;
+    Ok(accepted)
+}
+
+/// First and last + 1 offset of the records of a partition.
+fn written(config: &Config, topic: &str, number: i32) -> anyhow::Result<(i64, i64)> {
+    let mut range = None;
+    let mut reader = reader::Reader::open(&config.kafka, topic, Some(number), Start::Beginning, Stop::End)?;
+    loop {
+        match reader.next(SLICE)? {
+            Event::Record(message) => {
+                let (first, _) = range.unwrap_or((message.offset(), 0));
+                range = Some((first, message.offset() + 1));
+            }
+            Event::Idle => {}
+            Event::Finished => return Ok(range.unwrap_or((0, 0))),
+        }
+    }
+}
+
+/// The partitions of a topic, or the one that is wanted.
+fn numbers(config: &Config, topic: &str, only: Option<i32>) -> anyhow::Result<Vec<i32>> {
+    let count = topics::partition_count(&topics::admin(&config.kafka)?, topic)?;
+    anyhow::ensure!(count > 0, "topic {topic} does not exist");
+    let numbers: Vec<i32> = (0..count).filter(|number| only.is_none_or(|only| only == *number)).collect();
+    anyhow::ensure!(!numbers.is_empty(), "{topic} has no partition {}", only.unwrap_or(-1));
+    Ok(numbers)
+}
+
+fn commit(consumer: &BaseConsumer, list: &TopicPartitionList, group: &str) -> anyhow::Result<()> {
+    consumer
+        .commit(list, CommitMode::Sync)
+        .with_context(|| format!("committing for group {group}: stop every process of it first"))
+}
+
+/// Commits, for `only` or every partition, a start after the last close in `bars`: at the first tick whose bar ends later.
+/// Ticks of bars up to that close that come again are late. The group must have no members.
+fn accept_ticks(config: &Config, only: Option<i32>) -> anyhow::Result<Vec<Accepted>> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let admin = topics::admin(&config.kafka)?;
     let identity = topic_id::identity(admin.inner(), &topics.ticks, TIMEOUT)?;
     let config_hash = forecast::rules(config)?.fingerprint(&identity.to_string());
     let needed = forecast::champion(config)?.spec().bars_needed();
-    let count = topics::partition_count(&admin, &topics.ticks)?;
-    anyhow::ensure!(count > 0, "topic {} does not exist", topics.ticks);
-    let numbers: Vec<i32> = (0..count).filter(|number| only.is_none_or(|only| only == *number)).collect();
-    anyhow::ensure!(!numbers.is_empty(), "{} has no partition {}", topics.ticks, only.unwrap_or(-1));
     let consumer: BaseConsumer = client::consumer(&config.kafka, &config.kafka.group).create()?;
     let interval = config.bars.interval;
     let mut list = TopicPartitionList::new();
     let mut accepted = Vec::new();
-    for number in numbers {
+    for number in numbers(config, &topics.ticks, only)? {
         let tail = read_bars(config, &topics.bars, number)?;
         let closed = tail.restart(interval);
         let offset = first_tick_after(config, &topics.ticks, number, closed, &consumer)?;
@@ -106,15 +198,13 @@ pub fn accept(config: &Config, only: Option<i32>) -> anyhow::Result<Vec<Accepted
         element.set_metadata(checkpoint.to_string());
         accepted.push(Accepted { partition: number, offset, closed });
     }
-    consumer
-        .commit(&list, CommitMode::Sync)
-        .with_context(|| format!("committing for group {}: stop every forecaster of it first", config.kafka.group))?;
+    commit(&consumer, &list, &config.kafka.group)?;
     Ok(accepted)
 }
 
 fn read_bars(config: &Config, topic: &str, number: i32) -> anyhow::Result<Tail> {
     let mut tail = Tail::default();
-    let mut reader = Reader::open(&config.kafka, topic, Some(number), Start::Beginning, Stop::End)?;
+    let mut reader = reader::Reader::open(&config.kafka, topic, Some(number), Start::Beginning, Stop::End)?;
     loop {
         match reader.next(SLICE)? {
             Event::Record(message) => {
@@ -139,7 +229,7 @@ fn first_tick_after(
 ) -> anyhow::Result<i64> {
     let (low, high) = consumer.fetch_watermarks(topic, number, TIMEOUT)?;
     let Some(closed) = closed else { return Ok(low) };
-    let mut reader = Reader::open(&config.kafka, topic, Some(number), Start::Beginning, Stop::End)?;
+    let mut reader = reader::Reader::open(&config.kafka, topic, Some(number), Start::Beginning, Stop::End)?;
     loop {
         match reader.next(SLICE)? {
             Event::Record(message) => {

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod consumer;
+pub mod event;
 pub mod feeder;
 pub mod held;
 pub mod history;

@@ -1,7 +1,5 @@
 //! What leaves the judge: reports, retrain requests as CloudEvents, and its own state. All to the partition of the outcomes.
 
-use rdkafka::message::{Header, OwnedHeaders};
-
 use super::stage::{Outcomes, OutcomesState};
 use crate::flow::accuracy::{Report, Subject};
 use crate::flow::retrain::Request;
@@ -11,6 +9,7 @@ use crate::io::clock;
 use crate::io::kafka::producer::Outgoing;
 use crate::machine::judge::Judged;
 use crate::service::lane::{LaneError, Outlet, version_header};
+use crate::service::requests::cloud_event;
 use crate::telemetry::metrics::{ReasonLabel, SubjectLabel};
 use crate::wire;
 
@@ -180,22 +179,4 @@ impl Outcomes {
             tag,
         })
     }
-}
-
-/// The headers of a CloudEvent in Kafka's binary mode.
-pub(crate) fn cloud_event(id: &str, kind: &str, subject: &str, time: Micros) -> OwnedHeaders {
-    use wire::retrain::{CONTENT_TYPE, SOURCE, SPEC_VERSION};
-    let time = clock::rfc3339(time);
-    let attributes = [
-        ("ce_specversion", SPEC_VERSION),
-        ("ce_id", id),
-        ("ce_source", SOURCE),
-        ("ce_type", kind),
-        ("ce_subject", subject),
-        ("ce_time", &time),
-        ("content-type", CONTENT_TYPE),
-    ];
-    attributes
-        .into_iter()
-        .fold(version_header(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }

@@ -8,7 +8,6 @@
 
 mod emit;
 mod quiet;
-mod requests;
 mod stage;
 mod state;
 

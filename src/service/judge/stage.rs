@@ -7,7 +7,6 @@ use std::time::Instant;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::quiet::{Look, Quiet};
-use super::requests::Requests;
 use super::state::Keys;
 use crate::config::Config;
 use crate::flow::time::Micros;
@@ -16,6 +15,7 @@ use crate::io::kafka::topics::Topics;
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::judge::{Judge, Judged, Restored, Settings, Verdict};
 use crate::service::lane::{Applied, LaneError, Outlet, Stage};
+use crate::service::requests::Requests;
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ReasonLabel, ResultLabel};
 use crate::wire;
 use crate::wire::outcome::Decoded;

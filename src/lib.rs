@@ -3,9 +3,9 @@
 //! ```text
 //!  replay ───┐
 //!  simulate ─┼─► ticks ─► FORECAST ─┬─► bars
-//!  feeds ────┘  (Kafka)             ├─► predictions
-//!                                   └─► deadletter
-//!  STORE: bars, predictions, deadletter ─► PostgreSQL
+//!  feeds ────┘  (Kafka)             ├─► predictions ─► SETTLE ─► outcomes ─► JUDGE ─┬─► accuracy
+//!                                   └─► deadletter                                 └─► retrain
+//!  STORE: every output topic ─► PostgreSQL
 //! ```
 //!
 //! Modules in reading order, each knowing only those before it:

@@ -49,7 +49,7 @@ def accuracy_alert(report, states):
         f"hit rate {figure(report['hit_rate'])} [{figure(report['hit_low'])}, {figure(report['hit_high'])}] "
         f"on {report['n_effective']:.1f} effective rows; "
         + ", ".join(f"{name} {figure(rate)}" for name, rate in baselines.items())
-        + f"; since {day(report['since'])}: {report['reason']}"
+        + f"; since {day(report['since'])}: {report['reason'] or 'no reason given'}"
     )
     copied = "model model_version interval horizon hit_rate hit_low hit_high n_effective since reason as_of".split()
     return {"alert": state, "was": was, "text": text} | {name: report[name] for name in copied} | {"baselines": baselines}

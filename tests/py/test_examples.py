@@ -64,6 +64,18 @@ def report(model, state, horizon=15, **changes):
     } | changes  # fmt: skip
 
 
+ASKED = {
+    "request_id": "r1", "model": "m", "model_version": "1.0.0", "interval": "1m", "horizon": 15, "requested_by": "judge",
+    "requester": None, "reason": "CUSUM at 6.1 of 5.9", "as_of": 1723161960000000, "detector": "cusum", "statistic": 6.1,
+    "threshold": 5.9, "reference": 0.55, "deviation": 0.2, "data_from": None, "data_to": 1723161960000000, "evidence": None,
+}  # fmt: skip
+CLOSED = {"request_id": "r1", "model": "m", "result": "rejected", "requester": None, "reason": "no better", "as_of": 1723169960000000}
+
+
+def schema(name):
+    return json.loads((ROOT / f"schemas/kafka/{name}.schema.json").read_text())
+
+
 class Kafka:
     """Topics under a prefix of their own, and a transactional producer."""
 
@@ -172,9 +184,14 @@ def test_the_readme_shows_the_bot_and_a_prediction_as_they_are():
     assert readme_block("python", "read_committed") == code, "README.md shows another bot than deploy/examples/bot.py"
     assert len(code[code.index("env = ") :].splitlines()) <= 20, "the issue asks for about fifteen lines"
 
-    schema = json.loads((ROOT / "schemas/kafka/predictions.schema.json").read_text())
-    assert list(SAMPLE) == schema["required"], "the README's prediction has other fields than its schema"
+    assert list(SAMPLE) == schema("predictions")["required"], "the README's prediction has other fields than its schema"
     assert SAMPLE["prediction_id"] == identity(SAMPLE)
+
+
+def test_the_records_of_these_tests_have_the_fields_of_their_schemas():
+    assert set(prediction("X")) == set(schema("predictions")["required"])
+    assert set(report("m", "ok")) == set(schema("accuracy")["required"])
+    assert [set(ASKED), set(CLOSED)] == [set(kind["required"]) for kind in schema("retrain")["oneOf"]]
 
 
 # What is taken out of the bot, and the symbol that it then acts on although it must not.
@@ -338,20 +355,14 @@ def test_alerts_survive_a_kill_and_a_webhook_that_fails(kafka, start, webhook):
 
 def test_a_retrain_event_is_an_alert(kafka, start):
     alert = start(EXAMPLES / "alert.py", ALERT_TOPICS="retrain")
-    asked = {
-        "request_id": "r1", "model": "m", "model_version": "1.0.0", "interval": "1m", "horizon": 15, "requested_by": "judge",
-        "requester": None, "reason": "CUSUM at 6.1 of 5.9", "as_of": 1723161960000000, "detector": "cusum", "statistic": 6.1,
-        "threshold": 5.9, "reference": 0.55, "deviation": 0.2, "data_from": None, "data_to": 1723161960000000, "evidence": None,
-    }  # fmt: skip
-    closed = {"request_id": "r1", "model": "m", "result": "rejected", "requester": None, "reason": "no better", "as_of": 1723169960000000}
     numbers = iter(range(1_000_000))
 
     def probe():
-        kafka.send("retrain", asked | {"model": f"probe-{next(numbers)}"}, kind="requested")
+        kafka.send("retrain", ASKED | {"model": f"probe-{next(numbers)}"}, kind="requested")
 
     alert.follow(probe, model_is("probe"))
-    kafka.send("retrain", asked, asked | {"requested_by": "manual", "requester": "ada"}, kind="requested")
-    kafka.send("retrain", closed, closed | {"model": "end"}, kind="closed")
+    kafka.send("retrain", ASKED, ASKED | {"requested_by": "manual", "requester": "ada"}, kind="requested")
+    kafka.send("retrain", CLOSED, CLOSED | {"model": "end"}, kind="closed")
     found = alert.until(model_is("end"), model_is("probe"))
     assert [line["text"] for line in found] == [
         "m: retrain asked for by judge: CUSUM at 6.1 of 5.9",

@@ -133,8 +133,11 @@ impl Stream {
                 let time = BEGIN + self.bar * SECOND + n as i64 * SECOND / ticks as i64;
                 records.push(
                     format!(
-                        r#"{{"symbol":"{}","price":{:.5},"size":{uniform:.5},"side":"buy","trade_id":"{}","event_time":{time}}}"#,
-                        self.symbols[symbol], self.prices[symbol], self.offsets[0] + records.len() as i64
+                        r#"{{"symbol":"{}","price":{:.5},"size":{:.5},"side":"buy","trade_id":"{}","event_time":{time}}}"#,
+                        self.symbols[symbol],
+                        self.prices[symbol],
+                        0.5 + uniform,
+                        self.offsets[0] + records.len() as i64
                     )
                     .into_bytes(),
                 );

@@ -135,9 +135,13 @@ impl Predictions {
 
     /// Counts a record that was not used; our own topics hold none unless somebody else writes to them.
     fn skip(&self, message: &BorrowedMessage<'_>, reason: &'static str, why: &str) {
-        self.metrics.settle_skipped.get_or_create(&ReasonLabel { reason }).inc();
+        let count = self.metrics.settle_skipped.get_or_create(&ReasonLabel { reason }).inc() + 1;
+        // The first, the second, the fourth: a flood is told, and does not flood the log.
+        if !count.is_power_of_two() {
+            return;
+        }
         let (partition, offset) = (message.partition(), message.offset());
-        tracing::warn!(topic = self.topics.predictions, partition, offset, reason, why, "prediction skipped");
+        tracing::warn!(count, topic = self.topics.predictions, partition, offset, reason, why, "prediction skipped");
     }
 }
 

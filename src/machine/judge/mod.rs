@@ -31,6 +31,9 @@ use crate::flow::trigger::{self, Alarm, Guards, Held};
 /// Most tracks (versions times horizons) of one model: the one that has been quiet longest goes for a new one.
 const MAX_TRACKS: usize = 64;
 
+/// Symbols whose text is shared between cohorts.
+const MAX_SYMBOLS: usize = 100_000;
+
 /// What a model was accepted with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Acceptance {
@@ -169,6 +172,10 @@ impl Judge {
             Some(symbol) => symbol.clone(),
             None => match Symbol::new(evidence.symbol) {
                 Ok(symbol) => {
+                    // It only shares their text.
+                    if self.symbols.len() >= MAX_SYMBOLS {
+                        self.symbols.clear();
+                    }
                     self.symbols.insert(symbol.clone());
                     symbol
                 }

@@ -8,11 +8,13 @@ use super::track::Track;
 use super::{Judge, Model, Settings};
 use crate::flow::accuracy::Subject;
 use crate::flow::judge_state::{BlockState, Item, Key, ModelState, TrackState};
-use crate::flow::time::Micros;
+use crate::flow::time::{Micros, SECOND};
 use crate::flow::trigger::Guards;
 
 /// Late outcomes whose offsets are kept; more of them, and every track is sealed instead.
 const MAX_LATE: usize = 256;
+/// Event time after which a track that gets no more cohorts is sealed: what it held back may soon be deleted by retention.
+const IDLE: Micros = 86_400 * SECOND;
 /// Records between the first outcome that is not sealed and the end, before whoever holds it back is sealed.
 const MAX_BEHIND: i64 = 400_000;
 
@@ -83,13 +85,15 @@ impl Judge {
     /// What is to be written with the commit of `next`.
     pub fn save(&mut self, next: i64) -> Vec<Item> {
         let mut items = Vec::new();
+        let now = self.models.values().filter_map(|model| model.closed).max().unwrap_or(Micros::MIN);
         for (name, model) in &mut self.models {
             let behind = model.resume().is_some_and(|resume| next - resume > MAX_BEHIND);
             let all = model.late.len() > MAX_LATE;
             let closed = model.closed.unwrap_or(Micros::MIN);
             for track in model.tracks.values_mut() {
                 let pinned = behind && track.unsealed_from.is_some_and(|from| next - from > MAX_BEHIND / 2);
-                if all || pinned || track.wants_seal() {
+                let idle = track.unsealed_from.is_some() && track.newest < now - IDLE;
+                if all || pinned || idle || track.wants_seal() {
                     items.extend(track.seal(closed, next));
                 }
             }

@@ -70,14 +70,19 @@ impl Outcomes {
         produced_at: Micros,
         out: &mut Outlet,
     ) -> Result<(), LaneError> {
-        let held = match state.judge.may_request(&subject.model, at) {
-            Ok(()) => {
-                let flight = state.requests.of(&self.config.kafka, &self.topics.retrain, partition, &subject.model)?;
-                state.judge.request(subject, alarm, at, evidence, &flight)
-            }
-            Err(held) => Err(held),
+        let (kafka, topic) = (&self.config.kafka, &self.topics.retrain);
+        let asked = match state.judge.may_request(&subject.model, at) {
+            Ok(()) => match state.requests.of(kafka, topic, partition, &subject.model) {
+                Ok(flight) => state.judge.request(subject, alarm, at, evidence, &flight).map_err(|held| held.name()),
+                // The alarm comes again with the next cohort.
+                Err(error) => {
+                    tracing::warn!(%error, topic, "whether a request is open cannot be known now");
+                    Err("unknown")
+                }
+            },
+            Err(held) => Err(held.name()),
         };
-        match held {
+        match asked {
             Ok(request) => {
                 *self.counts.entry("retrain").or_default() += 1;
                 let (id, reason) = (&request.id, &request.alarm.reason);
@@ -85,8 +90,8 @@ impl Outcomes {
                 state.requests.sent(&subject.model, &request.id);
                 self.send_request(partition, &request, produced_at, out)
             }
-            Err(held) => {
-                self.metrics.retrains_held.get_or_create(&ReasonLabel { reason: held.name() }).inc();
+            Err(reason) => {
+                self.metrics.retrains_held.get_or_create(&ReasonLabel { reason }).inc();
                 Ok(())
             }
         }

@@ -50,9 +50,13 @@ pub(super) struct Outcomes {
 impl Outcomes {
     /// Counts a record that was not used; our own topics hold none unless somebody else writes to them.
     fn skip(&self, message: &BorrowedMessage<'_>, reason: &'static str, why: &str) {
-        self.metrics.judge_skipped.get_or_create(&ReasonLabel { reason }).inc();
+        let count = self.metrics.judge_skipped.get_or_create(&ReasonLabel { reason }).inc() + 1;
+        // The first, the second, the fourth: a flood is told, and does not flood the log.
+        if !count.is_power_of_two() {
+            return;
+        }
         let (partition, offset) = (message.partition(), message.offset());
-        tracing::warn!(topic = self.topics.outcomes, partition, offset, reason, why, "outcome skipped");
+        tracing::warn!(count, topic = self.topics.outcomes, partition, offset, reason, why, "outcome skipped");
     }
 
     /// Notes for how long the oldest cohort has been waiting for somebody.
@@ -211,7 +215,10 @@ impl Stage for Outcomes {
             if questions.is_empty() {
                 return Ok(false);
             }
-            state.look = self.quiet.look(partition, questions)?;
+            state.look = self.quiet.look(partition, questions).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the absent partitions are looked at again");
+                None
+            });
         }
         let Some(look) = state.look.take_if(|look| next >= look.until) else { return Ok(false) };
         look.answered.iter().for_each(|question| state.judge.answer(question));

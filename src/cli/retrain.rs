@@ -1,6 +1,6 @@
 //! `tickcast retrain`: asks for a retrain by hand, or says how a request ended.
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -9,9 +9,6 @@ use crate::flow::retrain::request_id;
 use crate::io::clock;
 use crate::service::requests::{self, End, Manual};
 
-/// Longest reason, in bytes.
-const MAX_REASON: usize = 1_000;
-
 /// Request a retrain of a model, or close a request.
 ///
 /// The request is a CloudEvent on the `retrain` topic, as the judge's own are. While one is open for the model, whoever made
@@ -19,13 +16,13 @@ const MAX_REASON: usize = 1_000;
 #[derive(Debug, Args)]
 pub struct Retrain {
     /// Name of the model.
-    #[arg(long)]
+    #[arg(long, value_parser = text::<64>)]
     model: String,
-    /// Why, in words.
-    #[arg(long)]
+    /// Why, in words; whoever answers the request reads it.
+    #[arg(long, value_parser = text::<1_000>)]
     reason: String,
     /// Who asks; the user's name by default.
-    #[arg(long, env = "USER", default_value = "unknown")]
+    #[arg(long, env = "USER", default_value = "unknown", value_parser = text::<128>)]
     by: String,
     /// Close the request with this id instead of making one.
     #[arg(long, value_name = "ID", requires = "result")]
@@ -49,6 +46,12 @@ enum Result {
     Cancelled,
 }
 
+/// A text of 1 to `MAX` bytes.
+fn text<const MAX: usize>(given: &str) -> std::result::Result<String, String> {
+    let text = given.trim();
+    if (1..=MAX).contains(&text.len()) { Ok(text.to_owned()) } else { Err(format!("write 1 to {MAX} bytes")) }
+}
+
 #[derive(Serialize)]
 struct Summary<'a> {
     request_id: &'a str,
@@ -59,12 +62,6 @@ struct Summary<'a> {
 
 impl Retrain {
     pub(super) fn run(self, config: &Config) -> anyhow::Result<()> {
-        ensure!((1..=64).contains(&self.model.len()), "--model must have 1 to 64 characters");
-        ensure!(
-            (1..=MAX_REASON).contains(&self.reason.trim().len()),
-            "--reason must have 1 to {MAX_REASON} bytes: whoever answers the request reads it"
-        );
-        ensure!(self.by.len() <= 128, "--by must have at most 128 bytes");
         let now = clock::now();
         let (id, outcome) = match (&self.close, self.result) {
             (Some(id), Some(result)) => {
@@ -73,13 +70,13 @@ impl Retrain {
                     Result::Rejected => "rejected",
                     Result::Cancelled => "cancelled",
                 };
-                let end = End { id, model: &self.model, result, by: &self.by, reason: self.reason.trim(), at: now };
+                let end = End { id, model: &self.model, result, by: &self.by, reason: &self.reason, at: now };
                 requests::close(config, &end).with_context(|| format!("closing request {id}"))?;
                 (id.clone(), "closed")
             }
             _ => {
-                let id = request_id(&["manual", &self.model, &self.by, self.reason.trim(), &now.to_string()]);
-                let manual = Manual { id: &id, model: &self.model, by: &self.by, reason: self.reason.trim(), at: now };
+                let id = request_id(&["manual", &self.model, &self.by, &self.reason, &now.to_string()]);
+                let manual = Manual { id: &id, model: &self.model, by: &self.by, reason: &self.reason, at: now };
                 match requests::request(config, &manual).with_context(|| format!("model {}", self.model))? {
                     Some(open) => (open, "open"),
                     None => (id, "requested"),

@@ -16,6 +16,7 @@ mod poison;
 mod refused_offsets;
 mod replay;
 mod replay_of_six;
+mod retrain;
 mod simulate;
 mod store;
 mod store_outages;

@@ -99,7 +99,7 @@ def main():
         {
             "bootstrap.servers": env("TICKCAST__KAFKA__BROKERS", "127.0.0.1:9092"),
             "group.id": env("ALERT_GROUP", "alert"),
-            # A name that returns gets its old partitions back at once, so other topics need another name.
+            # A name that returns gets its old partitions back at once; with other topics it must be another name.
             "group.instance.id": ".".join([*topics, env("ALERT_INSTANCE", "0")]),
             "isolation.level": "read_committed",
             "auto.offset.reset": "latest",

@@ -33,5 +33,6 @@ for message in iter(consumer.poll, None):
         continue
     acted.append(p["prediction_id"])
     consumer.commit(message, asynchronous=False)  # before acting: a restart may miss a prediction, but never acts twice on one
-    do = {"up": "buy", "down": "sell", "flat": "wait"}[p["decision"]]
-    print(json.dumps({"do": do, "symbol": p["symbol"], "until": p["valid_until"], "prediction_id": p["prediction_id"]}), flush=True)
+    act = {"do": {"up": "buy", "down": "sell", "flat": "wait"}[p["decision"]]}
+    act |= {name: p[name] for name in ("symbol", "horizon", "valid_until", "prediction_id")}
+    print(json.dumps(act), flush=True)

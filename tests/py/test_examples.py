@@ -234,8 +234,8 @@ def test_the_bot_acts_once_on_each_prediction_that_it_may_act_on(kafka, start, t
         found = bot.until(symbol_is("end"), symbol_is("probe"))
         expected = [("buy", "one"), ("buy", "twice"), ("sell", "two"), ("wait", "three")]
         if name == "nothing":
-            ids = [(do, symbol, sent[symbol]["valid_until"], sent[symbol]["prediction_id"]) for do, symbol in expected]
-            assert found == [dict(zip(("do", "symbol", "until", "prediction_id"), line, strict=True)) for line in ids]
+            names = ("symbol", "horizon", "valid_until", "prediction_id")
+            assert found == [{"do": do} | {name: sent[symbol][name] for name in names} for do, symbol in expected]
         else:
             extra = collections.Counter(line["symbol"] for line in found) - collections.Counter(symbol for _, symbol in expected)
             assert extra == ({} if name == "before" else {name: 1}), f"without its guard against {name}"

@@ -176,7 +176,7 @@ impl Stream {
     fn settle(&mut self, predictions: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let (mut out, mut settled) = (Vec::new(), Vec::<Settled>::new());
         for prediction in predictions {
-            let record = wire::prediction::decode(prediction).expect("a prediction");
+            let record = wire::prediction::decode_said(prediction).expect("a prediction");
             self.settler.apply(self.offsets[1], &record.said().expect("a prediction"), &mut settled);
             self.offsets[1] += 1;
             for settled in settled.drain(..) {
@@ -192,7 +192,7 @@ impl Stream {
         use wire::outcome::Decoded;
         let (mut written, mut buffer, mut judged) = (0, Vec::new(), Vec::new());
         for outcome in outcomes {
-            match wire::outcome::decode(outcome).expect("an outcome") {
+            match wire::outcome::decode::<wire::outcome::EvidenceRecord<'_>>(outcome).expect("an outcome") {
                 Decoded::Outcome(record) => {
                     self.judge.apply(self.offsets[2], &record.evidence().expect("an outcome"));
                 }

@@ -172,7 +172,9 @@ impl Stage for Predictions {
                 Event::Record(message) => {
                     use wire::outcome::Decoded::{Left, Progress};
                     if let Ok(Progress(passage) | Left(passage)) =
-                        wire::outcome::decode(message.payload().unwrap_or_default())
+                        wire::outcome::decode::<wire::outcome::EvidenceRecord<'_>>(
+                            message.payload().unwrap_or_default(),
+                        )
                         && passage.partition == partition
                     {
                         return Ok(true);
@@ -201,7 +203,7 @@ impl Stage for Predictions {
     }
 
     fn reapply(&mut self, settler: &mut Settler, message: &BorrowedMessage<'_>) {
-        let decoded = wire::prediction::decode(message.payload().unwrap_or_default());
+        let decoded = wire::prediction::decode_said(message.payload().unwrap_or_default());
         if let Ok(said) = decoded.as_ref().map_err(|_| ()).and_then(|record| record.said().map_err(|_| ())) {
             settler.apply(message.offset(), &said, &mut self.settled);
             self.settled.clear();
@@ -216,7 +218,7 @@ impl Stage for Predictions {
         message: &BorrowedMessage<'_>,
         out: &mut Outlet,
     ) -> Result<Applied, LaneError> {
-        let decoded = wire::prediction::decode(message.payload().unwrap_or_default());
+        let decoded = wire::prediction::decode_said(message.payload().unwrap_or_default());
         let said = match decoded.as_ref().map_err(ToString::to_string).and_then(|r| r.said().map_err(|e| e.to_string()))
         {
             Ok(said) => said,

@@ -129,22 +129,22 @@ fn record(outcome: &Outcome, produced_at: Micros) -> OutcomeRecord<'_> {
     }
 }
 
-/// A decoded record that borrows its text.
+/// A decoded record that borrows its text; an outcome is read as `O`.
 #[derive(Debug)]
-pub enum Decoded<'a> {
+pub enum Decoded<'a, O> {
     /// An outcome.
-    Outcome(Box<OutcomeRecord<'a>>),
+    Outcome(O),
     /// `progress`.
     Progress(PassageRecord<'a>),
     /// `left`.
     Left(PassageRecord<'a>),
 }
 
-/// Reads a record of the `outcomes` topic.
+/// Reads a record of the `outcomes` topic, an outcome as `O`: an [`OutcomeRecord`], or an [`EvidenceRecord`].
 ///
 /// # Errors
 /// When it is none.
-pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, WireError> {
+pub fn decode<'a, O: Deserialize<'a>>(bytes: &'a [u8]) -> Result<Decoded<'a, O>, WireError> {
     #[derive(Deserialize)]
     struct Kind<'a> {
         #[serde(borrow)]
@@ -153,23 +153,23 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, WireError> {
     let wrong = |source| WireError::Json { what: "outcome", source };
     // Ours begin with the kind, and nearly all are outcomes: these are read once.
     if bytes.starts_with(b"{\"kind\":\"outcome\",") {
-        return serde_json::from_slice(bytes).map(|record| Decoded::Outcome(Box::new(record))).map_err(wrong);
+        return serde_json::from_slice(bytes).map(Decoded::Outcome).map_err(wrong);
     }
     let kind: Kind<'_> = serde_json::from_slice(bytes).map_err(wrong)?;
     match kind.kind.as_ref() {
-        OUTCOME => serde_json::from_slice(bytes).map(|record| Decoded::Outcome(Box::new(record))).map_err(wrong),
+        OUTCOME => serde_json::from_slice(bytes).map(Decoded::Outcome).map_err(wrong),
         PROGRESS => serde_json::from_slice(bytes).map(Decoded::Progress).map_err(wrong),
         LEFT => serde_json::from_slice(bytes).map(Decoded::Left).map_err(wrong),
         other => Err(WireError::Value { what: "outcome", why: format!("kind `{}`", other.escape_debug()) }),
     }
 }
 
-impl TryFrom<Decoded<'_>> for Settled {
+impl<'a> TryFrom<Decoded<'a, OutcomeRecord<'a>>> for Settled {
     type Error = WireError;
 
-    fn try_from(decoded: Decoded<'_>) -> Result<Self, WireError> {
+    fn try_from(decoded: Decoded<'a, OutcomeRecord<'a>>) -> Result<Self, WireError> {
         match decoded {
-            Decoded::Outcome(record) => Outcome::try_from(*record).map(Self::Outcome),
+            Decoded::Outcome(record) => Outcome::try_from(record).map(Self::Outcome),
             Decoded::Progress(record) => Ok(Self::Progress(record.passage())),
             Decoded::Left(record) => Ok(Self::Left(record.passage())),
         }
@@ -183,8 +183,36 @@ impl PassageRecord<'_> {
     }
 }
 
-impl OutcomeRecord<'_> {
-    /// What the judge needs of it.
+/// What the judge needs of an outcome: it reads every one of them, so what it does not need is passed over.
+#[derive(Debug, Deserialize)]
+pub struct EvidenceRecord<'a> {
+    #[serde(borrow)]
+    symbol: Cow<'a, str>,
+    #[serde(borrow)]
+    interval: Cow<'a, str>,
+    horizon: u32,
+    target_time: Micros,
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    #[serde(borrow)]
+    model_version: Cow<'a, str>,
+    p_down: f32,
+    p_flat: f32,
+    p_up: f32,
+    #[serde(borrow)]
+    decision: Cow<'a, str>,
+    fee_bps: f64,
+    prior_return_bps: Option<f64>,
+    #[serde(borrow)]
+    realised: Option<&'a str>,
+    hit: Option<bool>,
+    pnl_bps: Option<f64>,
+    #[serde(borrow)]
+    unscorable: Option<&'a str>,
+}
+
+impl EvidenceRecord<'_> {
+    /// What it says.
     ///
     /// # Errors
     /// When a field holds what no outcome can.
@@ -193,10 +221,10 @@ impl OutcomeRecord<'_> {
         let realised = match (&self.unscorable, &self.realised) {
             (Some(text), _) => Err(Unscorable::ALL
                 .into_iter()
-                .find(|w| w.as_str() == text)
+                .find(|w| w.as_str() == *text)
                 .ok_or_else(|| wrong("unknown unscorable"))?),
             (None, Some(text)) => {
-                Ok(Realised::ALL.into_iter().find(|c| c.as_str() == text).ok_or_else(|| wrong("unknown realised"))?)
+                Ok(Realised::ALL.into_iter().find(|c| c.as_str() == *text).ok_or_else(|| wrong("unknown realised"))?)
             }
             (None, None) => return Err(wrong("neither settled nor unscorable")),
         };
@@ -301,7 +329,9 @@ mod tests {
     fn comes_back(settled: Settled) {
         let mut bytes = Vec::new();
         encode(&settled, 7, &mut bytes);
-        if let (Settled::Outcome(outcome), Decoded::Outcome(record)) = (&settled, decode(&bytes).unwrap()) {
+        if let (Settled::Outcome(outcome), Decoded::Outcome(record)) =
+            (&settled, decode::<EvidenceRecord<'_>>(&bytes).unwrap())
+        {
             assert_eq!(record.evidence().unwrap(), Evidence::from(outcome));
         }
         assert_eq!(Settled::try_from(decode(&bytes).unwrap()).unwrap(), settled);

@@ -90,8 +90,49 @@ pub fn decode(bytes: &[u8]) -> Result<PredictionRecord<'_>, WireError> {
     serde_json::from_slice(bytes).map_err(|source| WireError::Json { what: "prediction", source })
 }
 
-impl PredictionRecord<'_> {
-    /// What is needed to settle it.
+/// What is needed to settle a prediction: settle reads every one, so what it does not need is passed over.
+#[derive(Debug, Deserialize)]
+pub struct SaidRecord<'a> {
+    #[serde(borrow)]
+    prediction_id: Cow<'a, str>,
+    #[serde(borrow)]
+    symbol: Cow<'a, str>,
+    #[serde(borrow)]
+    interval: Cow<'a, str>,
+    horizon: u32,
+    as_of: Micros,
+    target_time: Micros,
+    reference_price: f64,
+    reference_vwap: f64,
+    reference_complete: bool,
+    reference_synthetic: bool,
+    #[serde(default)]
+    dead_band_bps: f64,
+    p_down: Option<f32>,
+    p_flat: Option<f32>,
+    p_up: Option<f32>,
+    #[serde(borrow)]
+    decision: Cow<'a, str>,
+    #[serde(borrow)]
+    abstain_reasons: Vec<&'a str>,
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    #[serde(borrow)]
+    model_version: Cow<'a, str>,
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+}
+
+/// Reads what is needed to settle a record of the `predictions` topic.
+///
+/// # Errors
+/// When it is not a prediction.
+pub fn decode_said(bytes: &[u8]) -> Result<SaidRecord<'_>, WireError> {
+    serde_json::from_slice(bytes).map_err(|source| WireError::Json { what: "prediction", source })
+}
+
+impl SaidRecord<'_> {
+    /// What it says.
     ///
     /// # Errors
     /// When a field holds what no prediction can.
@@ -120,7 +161,7 @@ impl PredictionRecord<'_> {
                 .decision
                 .parse()
                 .map_err(|()| wrong(format!("decision `{}`", self.decision.escape_debug())))?,
-            silent: self.abstain_reasons.iter().any(|reason| reason == AbstainReason::Silent.as_str()),
+            silent: self.abstain_reasons.iter().any(|reason| *reason == AbstainReason::Silent.as_str()),
             model: &self.model,
             model_version: &self.model_version,
             role: self.role.parse().map_err(|()| wrong(format!("role `{}`", self.role.escape_debug())))?,

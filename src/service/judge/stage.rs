@@ -18,7 +18,7 @@ use crate::service::lane::{Applied, LaneError, Outlet, Stage};
 use crate::service::requests::Requests;
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ReasonLabel, ResultLabel};
 use crate::wire;
-use crate::wire::outcome::Decoded;
+use crate::wire::outcome::{Decoded, EvidenceRecord};
 
 /// One partition of outcomes.
 pub(super) struct OutcomesState {
@@ -143,7 +143,8 @@ impl Stage for Outcomes {
     }
 
     fn reapply(&mut self, state: &mut OutcomesState, message: &BorrowedMessage<'_>) {
-        if let Ok(Decoded::Outcome(record)) = wire::outcome::decode(message.payload().unwrap_or_default())
+        if let Ok(Decoded::Outcome(record)) =
+            wire::outcome::decode::<EvidenceRecord<'_>>(message.payload().unwrap_or_default())
             && let Ok(evidence) = record.evidence()
         {
             state.judge.reapply(message.offset(), &evidence);
@@ -160,7 +161,7 @@ impl Stage for Outcomes {
         message: &BorrowedMessage<'_>,
         _: &mut Outlet,
     ) -> Result<Applied, LaneError> {
-        let record = match wire::outcome::decode(message.payload().unwrap_or_default()) {
+        let record = match wire::outcome::decode::<EvidenceRecord<'_>>(message.payload().unwrap_or_default()) {
             Ok(Decoded::Outcome(record)) => record,
             Ok(Decoded::Progress(record)) => {
                 state.judge.progress(&record.passage());

@@ -11,7 +11,7 @@ use crate::wire::outcome::{self, Decoded, OutcomeRecord};
 /// # Errors
 /// When it is neither, or holds what PostgreSQL cannot.
 pub fn add(rows: &mut Rows, value: &[u8], max_rows: usize) -> Result<Added, Unusable> {
-    let outcome = match outcome::decode(value).map_err(unusable)? {
+    let outcome = match outcome::decode::<OutcomeRecord<'_>>(value).map_err(unusable)? {
         Decoded::Outcome(outcome) => outcome,
         Decoded::Progress(_) | Decoded::Left(_) => return Ok(Added::Yes),
     };

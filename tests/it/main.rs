@@ -13,6 +13,7 @@ mod kafka;
 mod kills;
 mod models;
 mod poison;
+mod referee;
 mod refused_offsets;
 mod replay;
 mod replay_of_six;

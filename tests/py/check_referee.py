@@ -3,7 +3,8 @@
 check_referee.py --predictions predictions.jsonl --outcomes outcomes.jsonl [--accuracy accuracy.jsonl] [settings]
 The files are what `tickcast tail TOPIC --from-beginning --until-end --json` prints, taken when all was settled and judged.
 Prints what was compared as JSON. Exit code 1, and the first differences, when anything is missing, surplus, there twice or
-different. The settings are those of the run that wrote the topics; detector: cusum. Called by tests/it/referee.rs.
+different. The settings are those of the run that wrote the topics; detector: cusum. With --model the hit rates with which that
+model was accepted bound the detector's reference, as they do for the champion. Called by tests/it/referee.rs.
 """
 
 import argparse
@@ -28,6 +29,15 @@ def rate_at(text):
     return int(horizon), float(rate)
 
 
+def accepted(model):
+    """Hit rate by horizon with which an ONNX file says that it was accepted."""
+    import onnxruntime  # Needed here alone: all else is the standard library's.
+
+    meta = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
+    horizons = json.loads(meta["tickcast.acceptance"])["horizons"]
+    return {int(horizon): said["hit"] for horizon, said in horizons.items()}
+
+
 def settings(words):
     parser = argparse.ArgumentParser()
     for name in ("predictions", "outcomes"):
@@ -40,8 +50,9 @@ def settings(words):
     parser.add_argument("--drop", type=float, default=0.05)
     parser.add_argument("--in-control", type=float, default=10000.0)
     parser.add_argument("--acceptance", type=rate_at, action="append", default=[], metavar="HORIZON=RATE")
+    parser.add_argument("--model", help="an ONNX file with what it was accepted with")
     args = parser.parse_args(words)
-    args.acceptance = dict(args.acceptance)
+    args.acceptance = (accepted(args.model) if args.model else {}) | dict(args.acceptance)
     return args
 
 

@@ -19,6 +19,7 @@ pub struct Log {
     brokers: String,
     prefix: String,
     partitions: i32,
+    name: String,
     /// Knows the group, never joins it.
     group: BaseConsumer,
     producer: BaseProducer,
@@ -43,20 +44,21 @@ impl Read {
 }
 
 impl Log {
-    pub fn new(brokers: &str, prefix: &str, group: &str, partitions: i32) -> Self {
+    pub fn new(brokers: &str, prefix: &str, group_name: &str, partitions: i32) -> Self {
         let client = || {
             let mut config = ClientConfig::new();
             config.set("bootstrap.servers", brokers);
             config
         };
-        let group = client().set("group.id", group).create().expect("a consumer");
+        let group = client().set("group.id", group_name).create().expect("a consumer");
         let producer = client()
             .set("enable.idempotence", "true")
             .set("message.max.bytes", "1048576")
             .set("queue.buffering.max.messages", "200000")
             .create()
             .expect("a producer");
-        Self { brokers: brokers.to_owned(), prefix: prefix.to_owned(), partitions, group, producer }
+        let (brokers, prefix, name) = (brokers.to_owned(), prefix.to_owned(), group_name.to_owned());
+        Self { brokers, prefix, partitions, name, group, producer }
     }
 
     /// The full name of a topic.
@@ -83,9 +85,13 @@ impl Log {
 
     /// The group's committed offsets by partition, where there are any.
     pub fn committed(&self) -> BTreeMap<i32, i64> {
+        self.committed_by(&self.group, "ticks")
+    }
+
+    fn committed_by(&self, group: &BaseConsumer, topic: &str) -> BTreeMap<i32, i64> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.topic("ticks"), 0, self.partitions - 1);
-        let Ok(list) = self.group.committed_offsets(list, ASK) else { return BTreeMap::new() };
+        list.add_partition_range(&self.topic(topic), 0, self.partitions - 1);
+        let Ok(list) = group.committed_offsets(list, ASK) else { return BTreeMap::new() };
         list.elements().iter().filter_map(|e| Some((e.partition(), e.offset().to_raw().filter(|o| *o >= 0)?))).collect()
     }
 
@@ -98,9 +104,20 @@ impl Log {
 
     /// Whether the group has committed every record of `ticks`.
     pub fn drained(&self) -> bool {
-        let committed = self.committed();
+        self.drained_by(&self.group, "ticks")
+    }
+
+    /// Whether the group of a role behind the forecasters has committed every record of `topic`.
+    pub fn worked_off(&self, role: &str, topic: &str) -> bool {
+        let name = format!("{}.{role}", self.name);
+        let group = ClientConfig::new().set("bootstrap.servers", &self.brokers).set("group.id", name).create();
+        self.drained_by(&group.expect("a consumer"), topic)
+    }
+
+    fn drained_by(&self, group: &BaseConsumer, topic: &str) -> bool {
+        let committed = self.committed_by(group, topic);
         (0..self.partitions).all(|id| {
-            let end = self.group.fetch_watermarks(&self.topic("ticks"), id, ASK).expect("offsets").1;
+            let end = group.fetch_watermarks(&self.topic(topic), id, ASK).expect("offsets").1;
             committed.get(&id).is_some_and(|&offset| offset >= end)
         })
     }

@@ -74,14 +74,19 @@ impl Stage {
 
     /// Starts the forecast role; `more` goes behind the other settings.
     pub fn run(&self, more: &[&str]) -> Service {
-        self.spawn(&[], more)
+        self.run_as("forecast", more)
+    }
+
+    /// Starts these roles (`forecast,verify`).
+    pub fn run_as(&self, roles: &str, more: &[&str]) -> Service {
+        self.spawn(&["--roles", roles], more)
     }
 
     fn spawn(&self, arguments: &[&str], more: &[&str]) -> Service {
         let address = free_address();
         let listen = format!("http.listen={address}");
         let mut command = program();
-        command.args(["run", "--roles", "forecast"]).args(arguments);
+        command.arg("run").args(arguments);
         for set in self.sets.iter().map(String::as_str).chain([listen.as_str()]).chain(more.iter().copied()) {
             command.args(["--set", set]);
         }
@@ -105,7 +110,9 @@ impl Stage {
 
     /// The same with a file of settings, which `--set` still overrides.
     pub fn forecast_with(&self, file: &Path, more: &[&str]) -> String {
-        self.forecast_by(self.spawn(&["--config", file.to_str().expect("a path in UTF-8")], more))
+        self.forecast_by(
+            self.spawn(&["--roles", "forecast", "--config", file.to_str().expect("a path in UTF-8")], more),
+        )
     }
 
     /// Every committed record of an output topic.
@@ -161,6 +168,12 @@ impl Service {
             code == status && last.contains(part)
         });
         last
+    }
+
+    /// Waits until its `/metrics` are such that `holds`.
+    pub fn wait_metrics(&mut self, what: &str, mut holds: impl FnMut(&str) -> bool) {
+        let address = self.address;
+        self.wait(what, || http(address, "/metrics").is_ok_and(|(code, text)| code == 200 && holds(&text)));
     }
 
     /// SIGTERM: it must drain and end with 0.

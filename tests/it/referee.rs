@@ -1,0 +1,118 @@
+//! The referee against a second opinion: a script in Python computes every outcome anew from `predictions` and every report
+//! anew from `outcomes`, and finds them all, once, equal.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::direct;
+use crate::support::stage::{Service, Stage, metric};
+
+const FILES: [&str; 6] =
+    ["cm_BTCUSD_PERP", "cm_ETHUSD_PERP", "spot_BTCUSDT", "spot_ETHUSDT", "usdm_BTCUSDT", "usdm_ETHUSDT"];
+/// What both sides are told.
+const SETTINGS: [(&str, &str); 5] =
+    [("report_every", "5"), ("window", "60"), ("baseline_n", "20"), ("drop", "0.1"), ("in_control", "300")];
+
+fn stage(what: &str) -> Option<Stage> {
+    crate::support::server("TICKCAST_TEST_PYTHON")?;
+    let sets = SETTINGS.map(|(key, value)| format!("judge.{key}={value}"));
+    Stage::new(what, 2, &sets.each_ref().map(String::as_str))
+}
+
+#[test]
+fn six_recorded_instruments() {
+    let Some(data) = direct::data() else { return };
+    let Some(stage) = stage("referee") else { return };
+    let files = FILES.map(|name| {
+        let (venue, instrument) = name.split_once('_').unwrap();
+        let file = data.join(format!("ticks/binance_{name}_20240809.csv.gz"));
+        format!("{instrument}.BINANCE-{}={}", venue.to_uppercase(), file.display())
+    });
+    let replay = ["replay", "--json", "--speed", "max"].into_iter().chain(files.iter().map(String::as_str));
+    stage.ok(&replay.collect::<Vec<_>>());
+
+    let all = stage.run_as("forecast,verify", &[]);
+    judge_all(&stage, vec![all]);
+    let found = second_opinion(&stage);
+    let count = |name: &str| found[name].as_u64().unwrap();
+    assert!(count("outcomes") > 1_000 && count("settled") > 500, "{found}");
+    // USD-M falls silent half-way, and its last bars before that are synthetic.
+    assert!(count("synthetic") > 50 && count("missing") > 10 && count("pending") > 10, "{found}");
+    assert!(count("reports") > 50 && count("symbol_reports") > 200 && count("rolled") > 50, "{found}");
+}
+
+#[test]
+fn a_market_whose_rule_flips() {
+    let Some(stage) = stage("flip") else { return };
+    let market =
+        "simulate --symbols 5 --bars 1100 --seed 5 --start 2025-01-31T08:00:00Z --flip-at 750 --correlation 0.4 --json";
+    stage.ok(&market.split_whitespace().collect::<Vec<_>>());
+
+    // A process a role, the last one first: the judge waits for partitions of which nobody has spoken yet.
+    let roles = ["judge", "settle", "forecast"].map(|role| stage.run_as(role, &[]));
+    judge_all(&stage, Vec::from(roles));
+    let found = second_opinion(&stage);
+    let count = |name: &str| found[name].as_u64().unwrap();
+    assert!(count("settled") > 10_000 && count("reports") > 300 && count("rolled") > 200, "{found}");
+    assert!(["cold", "ok", "warning", "degraded"].iter().all(|state| found["states"][state].is_u64()), "{found}");
+}
+
+/// Waits until every tick is forecast, every prediction settled, and every cohort closed that can be; then stops the
+/// processes, of which the first one judges.
+fn judge_all(stage: &Stage, mut services: Vec<Service>) {
+    services[0].wait("all is forecast, settled and judged", || {
+        let log = &stage.log;
+        log.drained() && log.worked_off("settle", "predictions") && log.worked_off("judge", "outcomes")
+    });
+    let open = open_rows(stage);
+    services[0].wait_metrics("every cohort that all have passed is closed", |metrics| {
+        let waiting =
+            |partition| metric(metrics, &format!("tickcast_pending{{role=\"judge\",partition=\"{partition}\"}}"));
+        waiting(0) + waiting(1) == open
+    });
+    services.into_iter().for_each(Service::stop);
+}
+
+/// How many outcomes have a target that some partition has not passed yet.
+fn open_rows(stage: &Stage) -> u64 {
+    let (mut passed, mut targets) = (BTreeMap::new(), Vec::new());
+    for record in stage.read("outcomes") {
+        let value = record.json();
+        match value["kind"].as_str().unwrap() {
+            "outcome" => targets.push(value["target_time"].as_i64().unwrap()),
+            "progress" => drop(passed.insert(value["partition"].as_i64().unwrap(), value["time"].as_i64().unwrap())),
+            _ => drop(passed.remove(&value["partition"].as_i64().unwrap())),
+        }
+    }
+    let all = passed.values().min().copied().unwrap_or(i64::MAX);
+    targets.into_iter().filter(|target| *target > all).count() as u64
+}
+
+/// What the script says of the topics; fails when it finds a difference.
+fn second_opinion(stage: &Stage) -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(crate::support::server("TICKCAST_TEST_PYTHON").unwrap());
+    command.arg(root.join("tests/py/check_referee.py")).arg("--model").arg(root.join("onnx/models/reference.onnx"));
+    for topic in ["predictions", "outcomes", "accuracy"] {
+        let path = stage.path(&format!("{topic}.jsonl"));
+        std::fs::write(&path, stage.ok(&["tail", topic, "--from-beginning", "--until-end", "--json"])).unwrap();
+        command.arg(format!("--{topic}")).arg(path);
+    }
+    for (key, value) in SETTINGS {
+        command.arg(format!("--{}", key.replace('_', "-"))).arg(value);
+    }
+    let output = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if let Some(folder) = std::env::var_os("TICKCAST_TEST_KEEP").filter(|_| !output.status.success()) {
+        for topic in ["predictions", "outcomes", "accuracy"] {
+            let name = format!("{topic}.jsonl");
+            std::fs::copy(stage.path(&name), Path::new(&folder).join(name)).unwrap();
+        }
+    }
+    assert!(output.status.success(), "{out}{err}");
+    eprint!("{out}");
+    serde_json::from_str(&out).unwrap()
+}

@@ -122,7 +122,12 @@ pub async fn apply(
     let changed = applied.iter().any(|(_, applied)| *applied != Applied::Unchanged);
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let problems = check(config, Some(partitions), interval).await?;
+        let mut problems = check(config, Some(partitions), interval).await?;
+        if problems.is_empty() {
+            let made = applied.iter().filter(|(_, applied)| *applied == Applied::Created);
+            problems
+                .extend(made.filter_map(|(name, _)| not_led(&admin, name, partitions).transpose()).next().transpose()?);
+        }
         if problems.is_empty() {
             return Ok(applied);
         }
@@ -131,6 +136,26 @@ pub async fn apply(
         }
         tokio::time::sleep(SETTLE).await;
     }
+}
+
+/// The first partition of a topic that was just made for which no broker speaks yet, in words: whoever asked for it now would be
+/// refused.
+fn not_led(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+    partitions: i32,
+) -> Result<Option<String>, KafkaError> {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownTopicOrPartition};
+    for number in 0..partitions {
+        let Err(error) = admin.inner().fetch_watermarks(topic, number, TIMEOUT) else { continue };
+        return match error.rdkafka_error_code() {
+            Some(code @ (LeaderNotAvailable | NotLeaderForPartition | UnknownTopicOrPartition)) => {
+                Ok(Some(format!("topic {topic} [{number}] has no leader: {code}")))
+            }
+            _ => Err(KafkaError::call(format!("asking who leads {topic} [{number}]"))(error)),
+        };
+    }
+    Ok(None)
 }
 
 /// Everything about the topics that would keep a role from running, or lose what it needs, in words; empty when all is well.

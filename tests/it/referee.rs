@@ -5,27 +5,32 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::direct;
 use crate::support::stage::{Service, Stage, metric};
 
 const FILES: [&str; 6] =
     ["cm_BTCUSD_PERP", "cm_ETHUSD_PERP", "spot_BTCUSDT", "spot_ETHUSDT", "usdm_BTCUSDT", "usdm_ETHUSDT"];
+/// So many partitions that each symbol of USD-M has one of its own.
+const SPREAD: i32 = 11;
+const SECOND: i64 = 1_000_000;
+/// 2025-01-31 08:00:00 UTC.
+const START: i64 = 1_738_310_400 * SECOND;
 /// What both sides are told.
 const SETTINGS: [(&str, &str); 5] =
     [("report_every", "5"), ("window", "60"), ("baseline_n", "20"), ("drop", "0.1"), ("in_control", "300")];
 
-fn stage(what: &str) -> Option<Stage> {
+fn stage(what: &str, partitions: i32) -> Option<Stage> {
     crate::support::server("TICKCAST_TEST_PYTHON")?;
     let sets = SETTINGS.map(|(key, value)| format!("judge.{key}={value}"));
-    Stage::new(what, 2, &sets.each_ref().map(String::as_str))
+    Stage::new(what, partitions, &sets.each_ref().map(String::as_str))
 }
 
-#[test]
-fn six_recorded_instruments() {
-    let Some(data) = direct::data() else { return };
-    let Some(stage) = stage("referee") else { return };
+/// Six instruments at full speed through one process, and what the script says.
+fn replay_of_six(partitions: i32) -> Option<Value> {
+    let data = direct::data()?;
+    let stage = stage("referee", partitions)?;
     let files = FILES.map(|name| {
         let (venue, instrument) = name.split_once('_').unwrap();
         let file = data.join(format!("ticks/binance_{name}_20240809.csv.gz"));
@@ -33,45 +38,63 @@ fn six_recorded_instruments() {
     });
     let replay = ["replay", "--json", "--speed", "max"].into_iter().chain(files.iter().map(String::as_str));
     stage.ok(&replay.collect::<Vec<_>>());
-
     let all = stage.run_as("forecast,verify", &[]);
-    judge_all(&stage, vec![all]);
+    judge_all(&stage, partitions, vec![all]);
     let found = second_opinion(&stage);
     let count = |name: &str| found[name].as_u64().unwrap();
     assert!(count("outcomes") > 1_000 && count("settled") > 500, "{found}");
     // USD-M falls silent half-way, and its last bars before that are synthetic.
     assert!(count("synthetic") > 50 && count("missing") > 10 && count("pending") > 10, "{found}");
     assert!(count("reports") > 50 && count("symbol_reports") > 200 && count("rolled") > 50, "{found}");
+    Some(found)
 }
 
 #[test]
-fn a_market_whose_rule_flips() {
-    let Some(stage) = stage("flip") else { return };
+fn six_recorded_instruments() {
+    replay_of_six(2);
+}
+
+/// Some partitions have no symbol, and two are left by their only one: nobody waits for them.
+#[test]
+fn partitions_that_stay_empty_or_are_left() {
+    let Some(found) = replay_of_six(SPREAD) else { return };
+    assert!(found["left"] == 2, "{found}");
+}
+
+/// A process a role, the last one first: the judge waits for partitions of which nobody has spoken yet.
+#[test]
+fn a_market_with_a_gap_whose_rule_flips() {
+    const PARTITIONS: i32 = 3;
+    let Some(stage) = stage("flip", PARTITIONS) else { return };
+    // Trades of one symbol are missing in bar 600; its window is good again 319 bars later.
+    let missing = START + 600 * SECOND;
+    let gap = json!({"kind": "gap", "symbol": "SIM-1.TICKCAST", "from": missing, "to": missing + 1}).to_string();
+    (0..PARTITIONS).for_each(|partition| stage.log.tell(partition, std::slice::from_ref(&gap)));
     let market =
         "simulate --symbols 5 --bars 1100 --seed 5 --start 2025-01-31T08:00:00Z --flip-at 750 --correlation 0.4 --json";
     stage.ok(&market.split_whitespace().collect::<Vec<_>>());
 
-    // A process a role, the last one first: the judge waits for partitions of which nobody has spoken yet.
     let roles = ["judge", "settle", "forecast"].map(|role| stage.run_as(role, &[]));
-    judge_all(&stage, Vec::from(roles));
+    judge_all(&stage, PARTITIONS, Vec::from(roles));
     let found = second_opinion(&stage);
     let count = |name: &str| found[name].as_u64().unwrap();
-    assert!(count("settled") > 10_000 && count("reports") > 300 && count("rolled") > 200, "{found}");
+    // Horizons of 1, 5 and 15 bars: three predictions have the bar with the gap as their target.
+    assert_eq!(count("incomplete"), 3, "{found}");
+    assert!(count("settled") > 9_000 && count("reports") > 300 && count("rolled") > 200, "{found}");
     assert!(["cold", "ok", "warning", "degraded"].iter().all(|state| found["states"][state].is_u64()), "{found}");
 }
 
 /// Waits until every tick is forecast, every prediction settled, and every cohort closed that can be; then stops the
 /// processes, of which the first one judges.
-fn judge_all(stage: &Stage, mut services: Vec<Service>) {
+fn judge_all(stage: &Stage, partitions: i32, mut services: Vec<Service>) {
     services[0].wait("all is forecast, settled and judged", || {
         let log = &stage.log;
         log.drained() && log.worked_off("settle", "predictions") && log.worked_off("judge", "outcomes")
     });
     let open = open_rows(stage);
     services[0].wait_metrics("every cohort that all have passed is closed", |metrics| {
-        let waiting =
-            |partition| metric(metrics, &format!("tickcast_pending{{role=\"judge\",partition=\"{partition}\"}}"));
-        waiting(0) + waiting(1) == open
+        let waiting = |partition| format!("tickcast_pending{{role=\"judge\",partition=\"{partition}\"}}");
+        (0..partitions).map(|partition| metric(metrics, &waiting(partition))).sum::<u64>() == open
     });
     services.into_iter().for_each(Service::stop);
 }

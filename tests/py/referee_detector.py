@@ -42,7 +42,7 @@ def ladder(state, share):
 
 def states(cohorts, span, settings):
     """After each cohort: state, since, reason, and whether the state is another one. Only cohorts that do not overlap count, and
-    of these only those in which something moved."""
+    of these only those in which something moved; before the first of them `since` is 0."""
     said, counted, state, since, cusum = [], [], "cold", 0, 0.0
     first = max(settings.baseline_n, 2)
     rate = deviation = most = None

@@ -206,6 +206,7 @@ def reports(records, settings):
             head |= {"as_of": target, "window_start": window[0][0], "cohorts": len(window), "cohorts_total": number + 1, "late": 0}
             unscorable = sum(row["unscorable"] is not None for _, rows in window for row in rows)
             state = {name: states[number][name] for name in ("state", "since", "reason")}
+            state["since"] = state["since"] or window[0][0]
             all_of_it = head | {"symbol": None, "unscorable": unscorable} | figures(window, span) | state
             made[*track, number + 1, None] = all_of_it
             if not regular:

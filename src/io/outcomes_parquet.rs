@@ -3,7 +3,7 @@
 //! Times are 64-bit integers, microseconds since the epoch, as on the topics. The same rows give the same bytes.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -14,6 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
+use super::partial::Partial;
 use super::training_parquet::ParquetError;
 use crate::flow::outcome::{Outcome, Settlement};
 use crate::flow::prediction::Prediction;
@@ -29,10 +30,9 @@ pub trait Rows: Sized {
     fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef, bool)>;
 }
 
-/// A file that is being written. It takes its name when it is whole; one that never is leaves `NAME.partial`.
+/// A file that is being written. It takes its name when it is whole.
 pub struct RowsFile<T: Rows> {
-    path: PathBuf,
-    partial: PathBuf,
+    partial: Partial,
     rows: Vec<T>,
     writer: ArrowWriter<File>,
     written: u64,
@@ -44,16 +44,15 @@ impl<T: Rows> RowsFile<T> {
     /// # Errors
     /// When it cannot be made.
     pub fn create(path: &Path) -> Result<Self, ParquetError> {
-        let partial = path.with_added_extension("partial");
         let failed = |why: String| ParquetError::Write { path: path.to_owned(), why };
-        let file = File::create(&partial).map_err(|error| failed(error.to_string()))?;
+        let (partial, file) = Partial::create(path).map_err(|error| failed(error.to_string()))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_max_row_group_row_count(Some(GROUP))
             .build();
         let schema = batch::<T>(&[]).map_err(failed)?.schema();
         let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), partial, rows: Vec::with_capacity(BATCH), writer, written: 0 })
+        Ok(Self { partial, rows: Vec::with_capacity(BATCH), writer, written: 0 })
     }
 
     /// Rows so far.
@@ -77,7 +76,7 @@ impl<T: Rows> RowsFile<T> {
 
     fn flush(&mut self) -> Result<(), ParquetError> {
         let written = batch(&self.rows).and_then(|batch| self.writer.write(&batch).map_err(|error| error.to_string()));
-        written.map_err(|why| ParquetError::Write { path: self.path.clone(), why })?;
+        written.map_err(|why| ParquetError::Write { path: self.partial.path().to_owned(), why })?;
         self.written += self.rows.len() as u64;
         self.rows.clear();
         Ok(())
@@ -89,10 +88,11 @@ impl<T: Rows> RowsFile<T> {
     /// When it cannot be written.
     pub fn finish(mut self) -> Result<u64, ParquetError> {
         self.flush()?;
-        let Self { path, partial, writer, written, .. } = self;
+        let Self { partial, writer, written, .. } = self;
+        let path = partial.path().to_owned();
         let closed = writer.close().map_err(|error| error.to_string());
         closed
-            .and_then(|_| std::fs::rename(&partial, &path).map_err(|error| error.to_string()))
+            .and_then(|_| partial.finish().map_err(|error| error.to_string()))
             .map_err(|why| ParquetError::Write { path, why })?;
         Ok(written)
     }

@@ -1,7 +1,6 @@
 //! The files of a backtest: outcomes and predictions as Parquet, reports and requests as lines of JSON, the page.
 //!
-//! Each is written under `NAME.partial` and takes its name when it is whole. `produced_at` of a record is its `as_of`: no
-//! clock is read.
+//! Each takes its name when it is whole. `produced_at` of a record is its `as_of`: no clock is read.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -16,6 +15,7 @@ use crate::flow::outcome::Outcome;
 use crate::flow::prediction::Prediction;
 use crate::flow::time::Interval;
 use crate::io::outcomes_parquet::RowsFile;
+use crate::io::partial::Partial;
 use crate::machine::backtest::{Event, Sink};
 use crate::wire;
 
@@ -45,8 +45,8 @@ impl Outputs {
         Ok(Self {
             outcomes: outcomes.with_context(unwritable)?,
             predictions: predictions.with_context(unwritable)?,
-            accuracy: Lines::create(folder.join("accuracy.jsonl")).with_context(unwritable)?,
-            retrains: Lines::create(folder.join("retrains.jsonl")).with_context(unwritable)?,
+            accuracy: Lines::create(&folder.join("accuracy.jsonl")).with_context(unwritable)?,
+            retrains: Lines::create(&folder.join("retrains.jsonl")).with_context(unwritable)?,
             run: Run::new(interval),
             folder: folder.to_owned(),
             failed: None,
@@ -77,7 +77,7 @@ impl Outputs {
         }
         self.accuracy.finish()?;
         self.retrains.finish()?;
-        let mut file = Lines::create(self.folder.join("report.html"))?;
+        let mut file = Lines::create(&self.folder.join("report.html"))?;
         file.write(page::html(about, &self.run, reports).as_bytes())?;
         file.finish()
     }
@@ -117,21 +117,19 @@ impl Sink for Outputs {
 
 /// A text file that is being written.
 struct Lines {
-    path: PathBuf,
-    partial: PathBuf,
+    partial: Partial,
     file: BufWriter<File>,
     buffer: Vec<u8>,
 }
 
 impl Lines {
-    fn create(path: PathBuf) -> anyhow::Result<Self> {
-        let partial = path.with_added_extension("partial");
-        let file = File::create(&partial).with_context(|| path.display().to_string())?;
-        Ok(Self { path, partial, file: BufWriter::new(file), buffer: Vec::new() })
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let (partial, file) = Partial::create(path).with_context(|| path.display().to_string())?;
+        Ok(Self { partial, file: BufWriter::new(file), buffer: Vec::new() })
     }
 
     fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.file.write_all(bytes).with_context(|| self.path.display().to_string())
+        self.file.write_all(bytes).with_context(|| self.partial.path().display().to_string())
     }
 
     fn line(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> anyhow::Result<()> {
@@ -145,7 +143,8 @@ impl Lines {
     }
 
     fn finish(mut self) -> anyhow::Result<()> {
-        let flushed = self.file.flush().and_then(|()| fs::rename(&self.partial, &self.path));
-        flushed.with_context(|| self.path.display().to_string())
+        let path = self.partial.path().to_owned();
+        let flushed = self.file.flush().and_then(|()| self.partial.finish());
+        flushed.with_context(|| path.display().to_string())
     }
 }

@@ -205,8 +205,11 @@ mod tests {
 
     const HEADER: &str = "ts_us,symbol,price,size,side,trade_id,recv_ts_us";
 
-    /// Both readings of one row: this one, and that of the stream behind `replay`.
-    fn both(row: &str) -> (Option<TradeRow>, Option<(Micros, Result<Record<'static>, Reason>)>) {
+    /// A row as the stream behind `replay` reads it.
+    type There = (Micros, Result<Record<'static>, Reason>);
+
+    /// Both readings of one row, this one first.
+    fn both(row: &str) -> (Option<TradeRow>, Option<There>) {
         let file = file(&format!("{HEADER}\n{row}\n"));
         let open = || TickFile::open(file.path(), None).unwrap();
         let here = Trades::new(open(), 1_024).next().and_then(Result::ok);

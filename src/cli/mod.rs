@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+pub mod backtest;
 pub mod check;
 pub mod dataset;
 pub mod demo;
@@ -66,6 +67,7 @@ enum Command {
     Retrain(retrain::Retrain),
     Simulate(simulate::Simulate),
     Dataset(dataset::Dataset),
+    Backtest(backtest::Backtest),
     Detectors(detectors::Detectors),
     Tail(tail::Tail),
     /// Look at the forecasters' offsets, or accept a start that they refuse.
@@ -90,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Replay(command) => command.run(&cli.settings.load()?),
         Command::Simulate(command) => command.run(&cli.settings.load()?),
         Command::Dataset(command) => command.run(&cli.settings.load()?),
+        Command::Backtest(command) => command.run(&cli.settings.load()?),
         Command::Detectors(command) => command.run(),
         Command::Tail(command) => command.run(&cli.settings.load()?),
         Command::Offsets(command) => command.run(&cli.settings.load()?),

@@ -1,5 +1,6 @@
 //! `tickcast replay`: recorded trades into the ticks topic.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -53,6 +54,15 @@ impl FromStr for Source {
                 Ok(Self { symbol: Some(symbol), path: path.into() })
             }
             _ => Ok(Self { symbol: None, path: text.into() }),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.symbol {
+            Some(symbol) => write!(f, "{symbol}={}", self.path.display()),
+            None => write!(f, "{}", self.path.display()),
         }
     }
 }

@@ -4,6 +4,8 @@
 pub mod clock;
 pub mod inference;
 pub mod kafka;
+pub mod outcomes_parquet;
+pub mod partial;
 pub mod postgres;
 pub mod ticks_csv;
 pub mod training_parquet;

@@ -3,8 +3,10 @@
 //! The header is required and columns are found by name: `ts_us, symbol, price, size` must be there, `side, trade_id,
 //! recv_ts_us` may be, others are ignored. Decimals are kept as they are written.
 
+mod trades;
 mod writer;
 
+pub use trades::{TradeRow, Trades};
 pub use writer::TickFileWriter;
 
 use std::fs::File;
@@ -114,7 +116,8 @@ impl TickFile {
         let mut bytes = BufReader::with_capacity(1 << 16, Counting { inner: file, count: read.clone() });
         let gzip = io::BufRead::fill_buf(&mut bytes).map_err(failed)?.starts_with(&[0x1f, 0x8b]);
         let plain: Box<dyn Read + Send> = if gzip { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(plain);
+        // Cells are trimmed when they are read: the reader would copy every row for it.
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(plain);
         let header =
             reader.byte_headers().map_err(|source| CsvError::Read { path: path.to_owned(), line: 1, source })?.clone();
         let columns = Columns::find(path, &header, symbol.is_some())?;
@@ -135,15 +138,12 @@ impl TickFile {
         Progress { size: self.size, read: self.read.clone() }
     }
 
-    fn read_row(&mut self) -> Option<Result<TickRow, CsvError>> {
-        match self.reader.read_byte_record(&mut self.row) {
-            Ok(false) => None,
-            Ok(true) => Some(self.parse()),
-            Err(source) => {
-                let line = self.reader.position().line();
-                Some(Err(CsvError::Read { path: self.path.clone(), line, source }))
-            }
-        }
+    /// Takes the next row into `row`; `false` at the end.
+    fn advance(&mut self) -> Result<bool, CsvError> {
+        self.reader.read_byte_record(&mut self.row).map_err(|source| {
+            let line = self.reader.position().line();
+            CsvError::Read { path: self.path.clone(), line, source }
+        })
     }
 
     fn parse(&mut self) -> Result<TickRow, CsvError> {
@@ -176,7 +176,7 @@ impl TickFile {
     }
 
     fn cell(&self, index: usize) -> &[u8] {
-        self.row.get(index).unwrap_or_default()
+        self.row.get(index).unwrap_or_default().trim_ascii()
     }
 
     fn text(&self, index: Option<usize>, column: &'static str) -> Result<&str, CsvError> {
@@ -214,7 +214,11 @@ impl Iterator for TickFile {
     type Item = Result<TickRow, CsvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read_row()
+        match self.advance() {
+            Ok(false) => None,
+            Ok(true) => Some(self.parse()),
+            Err(error) => Some(Err(error)),
+        }
     }
 }
 

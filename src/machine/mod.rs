@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no socket, no randomness; a machine fed the same inputs gives the same effects, whatever the batches.
 
+pub mod backtest;
 pub mod bar_maker;
 pub mod checkpoint;
 pub mod forecaster;

@@ -2,6 +2,7 @@
 //! SKIPPED and pass: `deploy/stack up` starts the parts and writes the variables that point at them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backtest;
 mod bad_topic;
 mod cli;
 mod demo;

@@ -124,7 +124,8 @@ struct Model {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     model: Arc<str>,
-    frontier: Micros,
+    /// The target up to which they may then close.
+    pub frontier: Micros,
     /// The partitions of predictions that are no participants.
     pub absent: BTreeSet<i32>,
 }

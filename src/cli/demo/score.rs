@@ -1,0 +1,236 @@
+//! What the referee has said so far: the newest report of each horizon, and lines about what changes.
+//!
+//! Not here: reading it from Kafka ([`super::referee`]) and showing it ([`super::board`]).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::cli::feed::utc;
+use crate::cli::simulate::known::Rule;
+use crate::flow::market::{MarketSpec, Stretch};
+use crate::flow::time::Micros;
+use crate::wire::accuracy::{AccuracyRecord, Baselines};
+use crate::wire::retrain::{ClosedRecord, RequestRecord};
+
+/// Most requests that are kept: a model has one in flight.
+const MOST: usize = 100;
+
+/// The newest report of a horizon, over all symbols, beside what can be hoped for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    /// Share of right directions in the window.
+    pub hit_rate: Option<f64>,
+    /// Lower end of its 95% interval.
+    pub hit_low: Option<f64>,
+    /// Upper end.
+    pub hit_high: Option<f64>,
+    /// Rows that moved.
+    pub n: u64,
+    /// What they are worth.
+    pub n_effective: f64,
+    /// cold, ok, warning or degraded.
+    pub state: String,
+    /// What the best forecast of the rule of that time reaches; null at horizons for which it is not known.
+    pub optimum: Option<f64>,
+    /// What the best forecast of the first rule reaches.
+    pub frozen: Option<f64>,
+    /// The same rows by rules that know nothing.
+    pub baselines: Baselines,
+    /// Target time of the newest cohort, in microseconds.
+    pub as_of: Micros,
+}
+
+/// A request to retrain.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Asked {
+    /// Its id.
+    pub id: String,
+    /// The horizon that gave the reason; null for a person's request.
+    pub horizon: Option<u32>,
+    /// Event time.
+    pub as_of: Micros,
+    /// Bars from the last flip of the rule to it; null where none came before.
+    pub bars_after_flip: Option<i64>,
+    /// Why.
+    pub reason: String,
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Score {
+    spec: MarketSpec,
+    /// By horizon, in bars.
+    pub standings: BTreeMap<u32, Standing>,
+    /// Requests of this demo.
+    pub asked: Vec<Asked>,
+    /// Requests that nobody has closed: id and event time.
+    open: BTreeMap<String, Micros>,
+    /// Event time up to which flips were told.
+    told: Micros,
+}
+
+impl Score {
+    /// Nothing was said about `spec` yet.
+    pub fn new(spec: MarketSpec) -> Self {
+        let told = spec.open_of(0);
+        Self { spec, standings: BTreeMap::new(), asked: Vec::new(), open: BTreeMap::new(), told }
+    }
+
+    /// Takes a report over all symbols; changes go to `lines`. One from before this demo (`earlier`) changes nothing.
+    pub fn report(&mut self, record: &AccuracyRecord<'_>, earlier: bool, lines: &mut Vec<String>) {
+        let Some(state) = record.state.as_deref() else { return };
+        let rule = Rule::of(&self.spec, self.stretch(record.as_of));
+        let flip = self.pass(record.as_of);
+        let ahead = record.horizon as usize;
+        let standing = Standing {
+            hit_rate: record.hit_rate,
+            hit_low: record.hit_low,
+            hit_high: record.hit_high,
+            n: record.n,
+            n_effective: record.n_effective,
+            state: state.to_owned(),
+            optimum: rule.optimum.get(&ahead).copied(),
+            frozen: rule.frozen.get(&ahead).copied(),
+            baselines: record.baselines,
+            as_of: record.as_of,
+        };
+        let before = self.standings.insert(record.horizon, standing);
+        if earlier {
+            return;
+        }
+        lines.extend(flip);
+        let was = before.map_or_else(|| "cold".to_owned(), |before| before.state);
+        if was != state {
+            let reason = record.reason.as_deref().unwrap_or("no reason given");
+            lines.push(format!("{}: {}: {was} -> {state}: {reason}", utc(record.as_of), bars(record.horizon)));
+        }
+    }
+
+    /// Takes a request.
+    pub fn requested(&mut self, record: &RequestRecord<'_>, earlier: bool, lines: &mut Vec<String>) {
+        self.open.insert(record.request_id.clone().into_owned(), record.as_of);
+        if earlier {
+            return;
+        }
+        lines.extend(self.pass(record.as_of));
+        let bars_after_flip = self.flip_at().map(|flip| (record.as_of - flip) / self.spec.interval.micros());
+        let asked = Asked {
+            id: record.request_id.clone().into_owned(),
+            horizon: record.horizon,
+            as_of: record.as_of,
+            bars_after_flip,
+            reason: record.reason.clone().into_owned(),
+        };
+        let after = bars_after_flip.map_or_else(String::new, |after| format!(" {after} bars after the flip"));
+        let at = record.horizon.map_or_else(String::new, |horizon| format!(", {}", bars(horizon)));
+        lines.push(format!(
+            "{}: retrain requested{after} for model {}{at}, id {}: {}; train on data from {}. Nobody answers it yet",
+            utc(record.as_of),
+            record.model,
+            record.request_id,
+            record.reason,
+            record.data_from.map_or_else(|| "where you like".to_owned(), utc)
+        ));
+        self.asked.push(asked);
+        if self.asked.len() > MOST {
+            self.asked.remove(0);
+        }
+    }
+
+    /// Takes the end of a request.
+    pub fn closed(&mut self, record: &ClosedRecord<'_>, earlier: bool, lines: &mut Vec<String>) {
+        if self.open.remove(&*record.request_id).is_some() && !earlier {
+            lines.push(format!(
+                "{}: retrain {} ended: {}: {}",
+                utc(record.as_of),
+                record.request_id,
+                record.result,
+                record.reason
+            ));
+        }
+    }
+
+    /// What was asked for before this demo and is still open: no second request is made meanwhile.
+    pub fn open(&self) -> Vec<String> {
+        let line = |(id, as_of): (&String, &Micros)| {
+            format!(
+                "retrain {id} of {} is still open, so no other one is requested; nobody answers it yet",
+                utc(*as_of)
+            )
+        };
+        self.open.iter().map(line).collect()
+    }
+
+    /// When the rule flipped last, as far as reports and requests have come.
+    pub fn flip_at(&self) -> Option<Micros> {
+        self.spec.flip_times().take_while(|flip| *flip < self.told).last()
+    }
+
+    /// The rule that holds at `time`, and when it flips next.
+    pub fn present(&self, time: Micros) -> String {
+        let rule = Rule::of(&self.spec, self.stretch(time)).text();
+        let next = self.spec.flip_times().find(|flip| *flip >= time);
+        next.map_or(rule.clone(), |next| format!("{rule}; it flips at {}", utc(next)))
+    }
+
+    /// The rule of the bar that ends at `close`, or holds it.
+    fn stretch(&self, close: Micros) -> &Stretch {
+        let stretches = self.spec.schedule.stretches();
+        let later = stretches.partition_point(|stretch| self.spec.open_of(stretch.from_bar) < close);
+        &stretches[later.saturating_sub(1)]
+    }
+
+    /// Time has come to `time`: the flip on the way, if there was one.
+    fn pass(&mut self, time: Micros) -> Option<String> {
+        let before = self.flip_at();
+        self.told = self.told.max(time);
+        let flip = self.flip_at();
+        (flip != before).then(|| format!("the {}", Rule::of(&self.spec, self.stretch(self.told)).text()))
+    }
+}
+
+/// How far ahead, in words.
+pub fn bars(horizon: u32) -> String {
+    format!("{horizon} {} ahead", if horizon == 1 { "bar" } else { "bars" })
+}
+
+/// A share in percent.
+pub fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
+}
+
+impl Standing {
+    /// The hit rate and its interval.
+    pub fn hits(&self) -> String {
+        match (self.hit_low, self.hit_high) {
+            (Some(low), Some(high)) => {
+                format!("{} ({:.1} to {:.1})", percent(self.hit_rate), low * 100.0, high * 100.0)
+            }
+            _ => percent(self.hit_rate),
+        }
+    }
+
+    /// The baseline that was right most often.
+    pub fn best_baseline(&self) -> (&'static str, Option<f64>) {
+        let Baselines { majority, persistence, reversal } = self.baselines;
+        let all = [("majority", majority), ("persistence", persistence), ("reversal", reversal)];
+        let rates = all.map(|(name, figures)| (name, figures.hit_rate));
+        rates.into_iter().max_by(|a, b| a.1.unwrap_or(0.0).total_cmp(&b.1.unwrap_or(0.0))).unwrap_or(("-", None))
+    }
+
+    /// For people, in a line.
+    pub fn text(&self, horizon: u32) -> String {
+        let (name, rate) = self.best_baseline();
+        format!(
+            "  {:<14} right {:<21} optimum {:>5}  frozen {:>5}  best baseline {:>5} {name:<11}  {:<8}  at {}",
+            bars(horizon),
+            self.hits(),
+            percent(self.optimum),
+            percent(self.frozen),
+            percent(rate),
+            self.state,
+            utc(self.as_of)
+        )
+    }
+}

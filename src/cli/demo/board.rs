@@ -109,3 +109,28 @@ fn compact(score: &Score) -> String {
         all(&|s| percent(s.best_baseline().1))
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn figures_stay_below_what_happens() {
+        let drawn = lines(&["a", "b", "c"]);
+        let mut board = Board {
+            last: (Instant::now(), Counts::default()),
+            terminal: true,
+            quiet: false,
+            drawn,
+            said: String::new(),
+        };
+        let drawing = board.drawing(&lines(&["flip"]), &lines(&["d", "e"]));
+        assert_eq!(drawing, "\x1b[2A\r\x1b[Jflip\n\x1b[?7ld\ne\x1b[?7h", "up to the first of three lines");
+        board.terminal = false;
+        assert_eq!(board.drawing(&lines(&["flip"]), &lines(&["d"])), "flip\nd\n", "no control codes in a file");
+    }
+}

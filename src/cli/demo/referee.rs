@@ -19,8 +19,8 @@ use crate::wire::{accuracy, retrain};
 
 /// How long nothing must come before the requests are looked at, so that the report of a state comes before its request.
 const WAIT: Duration = Duration::from_millis(100);
-/// Reports between two looks at the requests, at most.
-const REPORTS: u32 = 1_000;
+/// Reports between two looks at the requests, at most: about two rounds of a demo.
+const REPORTS: u32 = 100;
 /// At the end, how long may be read until nothing more comes.
 const LAST: Duration = Duration::from_secs(5);
 

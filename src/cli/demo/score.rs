@@ -234,3 +234,96 @@ impl Standing {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::market::Schedule;
+    use crate::flow::time::SECOND;
+
+    const START: Micros = 1_700_000_000 * SECOND;
+
+    fn score() -> Score {
+        Score::new(MarketSpec {
+            symbols: 1,
+            interval: "10s".parse().unwrap(),
+            start: START,
+            bars: None,
+            seed: 1,
+            ticks_per_bar: 1.0,
+            schedule: Schedule::flipping(&[100, 200]).unwrap(),
+            correlation: 0.0,
+        })
+    }
+
+    fn report(bar: i64, horizon: u32, state: &str) -> String {
+        let rates = r#"{"hit_rate":0.5,"log_loss":null,"brier":null}"#;
+        let mut record = serde_json::json!({"model":"m","model_version":"1","interval":"10s","horizon":horizon,"symbol":null,
+            "as_of":START + bar * 10 * SECOND,"window_start":0,"cohorts":1,"cohorts_total":1,"scored":9,"unscorable":0,"late":0,
+            "n":9,"n_effective":8.0,"hit_rate":0.6,"hit_low":0.5,"hit_high":0.7,"decided_n":0,"trades":0,"pnl_bps":0.0,
+            "state":state,"since":0,"reason":"figures","produced_at":0});
+        for name in ["log_loss", "brier", "calibration_error", "coverage", "decided_hit_rate", "class_accuracy"] {
+            record[name] = serde_json::Value::Null;
+        }
+        for name in ["class_log_loss", "pnl_mean_bps", "break_even"] {
+            record[name] = serde_json::Value::Null;
+        }
+        let rates: serde_json::Value = serde_json::from_str(rates).unwrap();
+        record["baselines"] = serde_json::json!({"majority":rates,"persistence":rates,"reversal":rates});
+        record.to_string()
+    }
+
+    fn tell(score: &mut Score, bar: i64, horizon: u32, state: &str, earlier: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        let text = report(bar, horizon, state);
+        score.report(&crate::wire::accuracy::decode(text.as_bytes()).unwrap(), earlier, &mut lines);
+        lines
+    }
+
+    #[test]
+    fn a_flip_and_a_new_state_are_told_once() {
+        let mut score = score();
+        assert!(tell(&mut score, 90, 1, "cold", false).is_empty());
+        let lines = tell(&mut score, 100, 1, "ok", false);
+        assert!(lines.len() == 1 && lines[0].ends_with("1 bar ahead: cold -> ok: figures"), "{lines:?}");
+        assert_eq!((score.flip_at(), score.standings[&1].optimum), (None, Some(0.5807)), "the bar before the flip");
+        let lines = tell(&mut score, 101, 1, "warning", false);
+        assert!(lines.len() == 2 && lines[0].contains("rule flips at"), "the flip before what comes of it: {lines:?}");
+        assert_eq!(score.flip_at(), Some(START + 1_000 * SECOND));
+        assert_eq!((score.standings[&1].optimum, score.standings[&1].frozen), (Some(0.6222), Some(0.3778)));
+        assert!(tell(&mut score, 101, 5, "cold", false).is_empty(), "nor by another horizon");
+        assert_eq!(tell(&mut score, 201, 5, "cold", false).len(), 1, "the flip back");
+    }
+
+    #[test]
+    fn what_was_said_before_is_known_and_not_told() {
+        let mut score = score();
+        assert!(tell(&mut score, 150, 1, "degraded", true).is_empty());
+        assert!(tell(&mut score, 160, 1, "degraded", false).is_empty(), "nothing is new");
+        assert_eq!(score.flip_at(), Some(START + 1_000 * SECOND));
+        let known = score.present(START + 1_500 * SECOND);
+        assert!(known.contains("R = -1") && known.ends_with("it flips at 2023-11-14T22:46:40Z"), "{known}");
+    }
+
+    #[test]
+    fn a_request_is_told_with_its_distance_from_the_flip() {
+        let request = |id: &str| {
+            format!(
+                r#"{{"request_id":"{id}","model":"m","model_version":"1","interval":"10s","horizon":1,"requested_by":"judge",
+                "requester":null,"reason":"worse","as_of":{},"detector":"cusum","statistic":9,"threshold":8,"reference":0.6,
+                "deviation":0.1,"data_from":{START},"data_to":null,"evidence":null}}"#,
+                START + 1_120 * SECOND
+            )
+        };
+        let (mut score, mut lines) = (score(), Vec::new());
+        let (old, new) = (request("old"), request("new"));
+        score.requested(&crate::wire::retrain::decode_request(old.as_bytes()).unwrap(), true, &mut lines);
+        assert!(lines.is_empty() && score.open().len() == 1 && score.asked.is_empty());
+        score.requested(&crate::wire::retrain::decode_request(new.as_bytes()).unwrap(), false, &mut lines);
+        assert!(lines[0].contains("rule flips at") && lines[1].contains("12 bars after the flip"), "{lines:?}");
+        assert_eq!(score.asked[0].bars_after_flip, Some(12));
+        let end = r#"{"request_id":"old","model":"m","result":"cancelled","requester":null,"reason":"r","as_of":1}"#;
+        score.closed(&crate::wire::retrain::decode_closed(end.as_bytes()).unwrap(), false, &mut lines);
+        assert!(lines[2].contains("old ended: cancelled") && score.open().len() == 1, "{lines:?}");
+    }
+}

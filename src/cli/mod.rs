@@ -52,6 +52,14 @@ impl Settings {
     pub fn load(&self) -> Result<Config, ConfigError> {
         config::load(self.config.as_deref(), &self.set)
     }
+
+    /// Reads them for a command with `defaults` of its own.
+    ///
+    /// # Errors
+    /// See [`config::load`].
+    pub fn load_over(&self, defaults: &str) -> Result<Config, ConfigError> {
+        config::load_over(defaults, self.config.as_deref(), &self.set)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +92,7 @@ enum Command {
 /// What the command could not do, with its causes; a [`ConfigError`] anywhere in the chain means exit code 2.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Demo(command) => command.run(cli.settings.load()?),
+        Command::Demo(command) => command.run(cli.settings.load_over(demo::DEFAULTS)?),
         Command::Run(command) => command.run(cli.settings.load()?),
         Command::Model(command) => command.run(),
         Command::Check(command) => command.run(&cli.settings),

@@ -38,12 +38,27 @@ pub enum ConfigError {
 /// # Errors
 /// Unknown keys, wrong types, values out of range (all at once), a file that cannot be read.
 pub fn load(file: Option<&Path>, assignments: &[String]) -> Result<Config, ConfigError> {
-    let environment = Environment::with_prefix("TICKCAST").prefix_separator("__").separator("__");
-    load_from(file, environment, assignments)
+    load_over("", file, assignments)
 }
 
-fn load_from(file: Option<&Path>, environment: Environment, assignments: &[String]) -> Result<Config, ConfigError> {
-    let mut builder = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+/// The same for a command with `defaults` (TOML) of its own, which stand between the embedded ones and all that a user says.
+///
+/// # Errors
+/// See [`load`].
+pub fn load_over(defaults: &str, file: Option<&Path>, assignments: &[String]) -> Result<Config, ConfigError> {
+    let environment = Environment::with_prefix("TICKCAST").prefix_separator("__").separator("__");
+    load_from(defaults, file, environment, assignments)
+}
+
+fn load_from(
+    defaults: &str,
+    file: Option<&Path>,
+    environment: Environment,
+    assignments: &[String],
+) -> Result<Config, ConfigError> {
+    let mut builder = config::Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(File::from_str(defaults, FileFormat::Toml));
     if let Some(path) = file {
         builder = builder.add_source(File::from(path).format(FileFormat::Toml));
     }
@@ -89,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
-        let config = load_from(None, environment(&[]), &[]).unwrap();
+        let config = load_from("", None, environment(&[]), &[]).unwrap();
         assert_eq!(config.kafka.topic_prefix, "tickcast.");
         assert!(config.forecast.max_staleness.get().is_none());
         assert_eq!(config.judge.trigger(), Ok(crate::flow::trigger::Settings::default()), "one default, in two places");
@@ -104,24 +119,31 @@ mod tests {
             ("TICKCAST__FORECAST__LANES", "3"),
             ("TICKCAST_CACHE", "x"),
         ]);
-        let config =
-            load_from(Some(file.path()), env, &assignments(&["kafka.group=set", "bars.idle_timeout=off"])).unwrap();
+        let config = load_from(
+            "[bars]\nmax_fill = 5\n[judge]\nwindow = 300",
+            Some(file.path()),
+            env,
+            &assignments(&["kafka.group=set", "bars.idle_timeout=off"]),
+        )
+        .unwrap();
         assert_eq!((config.bars.interval.to_string().as_str(), config.bars.max_fill), ("1m", 7));
         assert_eq!((config.kafka.group.as_str(), config.forecast.lanes), ("set", 3));
         assert!(config.bars.idle_timeout.get().is_none());
+        assert_eq!(config.judge.window, 300, "a command's own default, where nobody says otherwise");
     }
 
     #[test]
     fn unknown_keys_are_errors() {
         for set in ["kafka.broker=x", "nonsense.key=1", "bars.interval.x=1"] {
-            assert!(load_from(None, environment(&[]), &assignments(&[set])).is_err(), "{set}");
+            assert!(load_from("", None, environment(&[]), &assignments(&[set])).is_err(), "{set}");
         }
-        assert!(load_from(None, environment(&[("TICKCAST__BARS__INTERVALL", "1m")]), &[]).is_err());
+        assert!(load_from("", None, environment(&[("TICKCAST__BARS__INTERVALL", "1m")]), &[]).is_err());
     }
 
     #[test]
     fn every_problem_is_named_at_once() {
         let error = load_from(
+            "",
             None,
             environment(&[]),
             &assignments(&["forecast.lanes=0", "http.listen=0.0.0.0:80", "log.format=xml"]),

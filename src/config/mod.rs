@@ -5,7 +5,7 @@
 mod load;
 mod types;
 
-pub use load::{ConfigError, DEFAULTS, load};
+pub use load::{ConfigError, DEFAULTS, load, load_over};
 pub use types::{Off, Secret, Span};
 
 use std::path::PathBuf;

@@ -1,11 +1,13 @@
-//! What the demo shows: counts out of the metrics, a line a second, a summary at the end.
+//! The demo's figures: counts out of the metrics, a summary at the end.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::time::Instant;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::telemetry::metrics::{Metrics, ResultLabel, TopicLabel};
+use super::score::{Asked, Standing};
+use crate::flow::outcome::Unscorable;
+use crate::flow::time::Micros;
+use crate::telemetry::metrics::{Metrics, PartitionLabel, ResultLabel, TopicLabel};
 
 /// Counts at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,8 +22,16 @@ pub struct Counts {
     pub predictions: u64,
     /// Of them, those that did not abstain.
     pub scored: u64,
+    /// Outcomes committed, settled or not.
+    pub outcomes: u64,
+    /// Accuracy reports committed.
+    pub reports: u64,
+    /// Retrain requests committed.
+    pub retrains: u64,
     /// Bars and predictions written to PostgreSQL.
     pub rows: u64,
+    /// These and what the referee says.
+    pub rows_of_all: u64,
 }
 
 impl Counts {
@@ -30,16 +40,39 @@ impl Counts {
         let tick = |result| metrics.ticks.get_or_create(&ResultLabel { result }).get();
         let prediction = |result| metrics.predictions.get_or_create(&ResultLabel { result }).get();
         let rows = |topic: &str| metrics.rows_stored.get_or_create(&TopicLabel { topic: topic.to_owned() }).get();
+        let outcome = |result| metrics.outcomes.get_or_create(&ResultLabel { result }).get();
+        let judged = |result| metrics.judged.get_or_create(&ResultLabel { result }).get();
         let scored = prediction("scored");
+        let forecast = rows("bars") + rows("predictions");
         Self {
             ticks: tick("used"),
             dead_letters: tick("dead"),
             bars: metrics.bars.get(),
             predictions: scored + prediction("abstained"),
             scored,
-            rows: rows("bars") + rows("predictions"),
+            outcomes: outcome("settled") + Unscorable::ALL.iter().map(|why| outcome(why.as_str())).sum::<u64>(),
+            reports: judged("report"),
+            retrains: judged("retrain"),
+            rows: forecast,
+            rows_of_all: forecast + rows("outcomes") + rows("accuracy") + rows("retrain"),
         }
     }
+
+    /// Records that are committed and have a row to come, or have it already.
+    pub fn storable(&self) -> u64 {
+        self.bars + self.predictions + self.outcomes + self.reports + self.retrains
+    }
+}
+
+/// Records that settle and judge have still to read, as of their last look, which they take once a second.
+pub fn referee_lag(metrics: &Metrics, partitions: i32) -> u64 {
+    let of = |role| {
+        move |partition| {
+            let lag = metrics.lag.get_or_create(&PartitionLabel { role, partition }).get();
+            u64::try_from(lag).unwrap_or(0)
+        }
+    };
+    (0..partitions).map(of("settle")).sum::<u64>() + (0..partitions).map(of("judge")).sum::<u64>()
 }
 
 /// The last line of a demo.
@@ -55,14 +88,28 @@ pub struct Final {
     pub predictions_scored: u64,
     /// Records that were not used.
     pub dead_letters: u64,
+    /// Predictions that were settled against what the market did, and those that could not be.
+    pub outcomes: u64,
+    /// Accuracy reports that were committed: for all symbols together and for each.
+    pub reports: u64,
+    /// Retrain requests that were committed.
+    pub retrains: u64,
     /// Bars and predictions that were written to PostgreSQL.
     pub rows_stored: u64,
+    /// Outcomes, reports and retrain requests that were.
+    pub referee_rows_stored: u64,
     /// Trades a second while the market was catching up with now.
     pub ticks_per_second: f64,
     /// From a bar's end (plus the lateness) to the prediction in a subscriber's hands; null without a bar in real time.
     pub latency_p50_ms: Option<f64>,
     /// The same, 99th percentile.
     pub latency_p99_ms: Option<f64>,
+    /// When the rule flipped last, as far as the reports have come, in microseconds; null where it never did.
+    pub flip_at: Option<Micros>,
+    /// The newest report of each horizon.
+    pub accuracy: BTreeMap<u32, Standing>,
+    /// The retrain requests.
+    pub requests: Vec<Asked>,
     /// How long it ran.
     pub seconds: f64,
 }
@@ -74,58 +121,24 @@ impl Final {
             (Some(p50), Some(p99)) => format!("p50 {p50:.0} ms, p99 {p99:.0} ms"),
             _ => "not measured".to_owned(),
         };
-        format!(
-            "{:.0} s: {} ticks ({:.0} a second while catching up), {} bars, {} predictions ({} scored), {} rows in PostgreSQL, \
-             {} dead letters; latency from bar end to subscriber {latency}",
+        let mut text = format!(
+            "{:.0} s: {} ticks ({:.0} a second while catching up), {} bars, {} predictions ({} scored), {} outcomes, {} reports, \
+             {} retrain requests, {} rows in PostgreSQL, {} dead letters; latency from bar end to subscriber {latency}",
             self.seconds,
             self.ticks,
             self.ticks_per_second,
             self.bars,
             self.predictions,
             self.predictions_scored,
-            self.rows_stored,
+            self.outcomes,
+            self.reports,
+            self.retrains,
+            self.rows_stored + self.referee_rows_stored,
             self.dead_letters
-        )
-    }
-}
-
-/// Prints how things go, about once a second, on standard error.
-pub struct Board {
-    last: (Instant, Counts),
-    terminal: bool,
-    quiet: bool,
-}
-
-impl Board {
-    /// A board; with `quiet` it speaks to terminals only.
-    pub fn new(quiet: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self { last: (Instant::now(), Counts::default()), terminal, quiet: quiet && !terminal }
-    }
-
-    /// Shows `counts`, with how many trades wait in Kafka and the latency in milliseconds.
-    pub fn show(&mut self, counts: Counts, lag: u64, latency: Option<(f64, f64)>) {
-        let (then, before) = self.last;
-        let elapsed = then.elapsed().as_secs_f64();
-        if self.quiet || elapsed < 1.0 {
-            return;
-        }
-        self.last = (Instant::now(), counts);
-        let rate = (counts.ticks - before.ticks) as f64 / elapsed;
-        let latency = latency.map_or_else(|| "-".to_owned(), |(p50, _)| format!("{p50:.0} ms"));
-        let line = format!(
-            "{rate:>8.0} ticks/s {:>8} bars {:>9} predictions {:>9} scored  latency {latency:>7}  lag {lag:>7} {:>9} rows stored",
-            counts.bars, counts.predictions, counts.scored, counts.rows
         );
-        let (begin, end) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
-        // Nobody watches: that is no reason to stop.
-        let _ = write!(std::io::stderr(), "{begin}{line}{end}");
-    }
-
-    /// Leaves the last line where it is.
-    pub fn end(&self) {
-        if self.terminal {
-            eprintln!();
+        for (horizon, standing) in &self.accuracy {
+            text += &format!("\n{}", standing.text(*horizon));
         }
+        text
     }
 }

@@ -30,13 +30,17 @@ pub struct Rule {
 
 /// The rules of a market in the order in which they hold.
 pub fn rules(spec: &MarketSpec) -> Vec<Rule> {
-    let stretches = spec.schedule.stretches();
-    let learned = stretches[0].regime;
-    let rule = |stretch: &Stretch| {
+    spec.schedule.stretches().iter().map(|stretch| Rule::of(spec, stretch)).collect()
+}
+
+impl Rule {
+    /// The rule of one stretch of the market.
+    pub fn of(spec: &MarketSpec, stretch: &Stretch) -> Self {
+        let learned = spec.schedule.stretches()[0].regime;
         let optimum: HitRates = HORIZONS.into_iter().zip(market::known(stretch.regime)).collect();
         // Rounded like the optimum: a difference of doubles prints long.
         let frozen = |rate| (market::frozen(learned, stretch.regime, rate) * 1e4).round() / 1e4;
-        Rule {
+        Self {
             from_bar: stretch.from_bar,
             from_time: spec.open_of(stretch.from_bar),
             direction: stretch.regime.direction,
@@ -44,11 +48,8 @@ pub fn rules(spec: &MarketSpec) -> Vec<Rule> {
             frozen: optimum.iter().map(|(&ahead, &rate)| (ahead, frozen(rate))).collect(),
             optimum,
         }
-    };
-    stretches.iter().map(rule).collect()
-}
+    }
 
-impl Rule {
     /// For people, in a line.
     pub fn text(&self) -> String {
         let rates = |rates: &HitRates| {

@@ -1,4 +1,4 @@
-//! How far in event time a topic of ticks has come, as its last records say.
+//! How far in event time a topic of ticks has come, as its last records say, and where it begins.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,4 +56,30 @@ pub fn look(config: &Config, topic: &str) -> Result<Held, KafkaError> {
             }
         }
     }
+}
+
+/// Event time of the first trade that `topic` holds, over all partitions; none where there is no good record.
+///
+/// # Errors
+/// When Kafka fails.
+pub fn oldest(config: &Config, topic: &str) -> Result<Option<Micros>, KafkaError> {
+    let partitions = Reader::open(&config.kafka, topic, None, Start::End, Stop::Never)?.partitions();
+    let mut oldest = None;
+    for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+        let mut reader = Reader::open(&config.kafka, topic, Some(partition), Start::Beginning, Stop::End)?;
+        let first = loop {
+            match reader.next(Duration::from_secs(1))? {
+                Event::Finished => break None,
+                Event::Idle => {}
+                Event::Record(message) => {
+                    if let Ok(Record::Trade(trade)) = tick::decode(message.payload(), config.forecast.max_record_bytes)
+                    {
+                        break Some(trade.event_time);
+                    }
+                }
+            }
+        };
+        oldest = [oldest, first].into_iter().flatten().min();
+    }
+    Ok(oldest)
 }

@@ -72,6 +72,12 @@ impl Tool {
             .expect("it starts")
     }
 
+    /// The same as [`tail`](Self::tail), of a topic that may not be there yet.
+    pub fn tail_or_empty(&self, topic: &str) -> Vec<Value> {
+        let there = self.call(&["tail", topic, "--until-end"]).code == Some(0);
+        if there { self.tail(topic) } else { Vec::new() }
+    }
+
     /// Every committed record of a topic, as `tail` tells it, in the order of partition and offset.
     pub fn tail(&self, topic: &str) -> Vec<Value> {
         let out = self.ok(&["tail", topic, "--from-beginning", "--until-end", "--json"]);

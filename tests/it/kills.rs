@@ -2,7 +2,9 @@
 //! topics hold what one undisturbed run writes, record by record and in the same order.
 
 mod crashes;
+mod judged;
 mod jump;
+mod referee;
 mod refusals;
 mod rows;
 mod stream;

@@ -4,6 +4,7 @@
 mod crashes;
 mod judged;
 mod jump;
+mod order;
 mod referee;
 mod refusals;
 mod rows;

@@ -1,6 +1,6 @@
 //! What the referee wrote about a market whose rule flips, and when it has nothing more to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -14,6 +14,7 @@ use tickcast::io::kafka::client;
 use tickcast::io::kafka::reader::{Event, Reader, Start, Stop};
 use tickcast::service::settle;
 use tickcast::wire::sent_row::SentRow;
+use tickcast::wire::tick::encode_watermark;
 
 use super::stream::{BEGIN, Tick};
 use super::world::{Process, World, wait_until};
@@ -84,6 +85,17 @@ pub fn part(trades: &[Trade], bars: std::ops::Range<i64>, partitions: &[i32]) ->
     trades.iter().filter(wanted).map(|(.., tick)| tick.clone()).collect()
 }
 
+/// The symbols of a partition.
+pub fn symbols_of(trades: &[Trade], partition: i32) -> BTreeSet<&str> {
+    trades.iter().filter(|(number, ..)| *number == partition).map(|(.., tick)| tick.key()).collect()
+}
+
+/// Tells one partition alone that everything before `time` has come.
+pub fn over(trades: &[Trade], partition: i32, time: Micros) -> Tick {
+    let symbol = symbols_of(trades, partition).first().copied().expect("a symbol");
+    Tick::Keyed(symbol.to_owned(), encode_watermark(time))
+}
+
 /// The whole market, closed to its last bar.
 pub fn whole() -> Vec<Tick> {
     let mut ticks = part(&market(), 0..BARS, &[0, 1]);
@@ -131,9 +143,9 @@ impl<'a> Referee<'a> {
         places.map(|(name, p)| (format!("{name}/{p}"), self.world.end(name, p))).collect()
     }
 
-    fn at_end(&self, group: &BaseConsumer, topic: &str) -> bool {
+    fn at_end(&self, group: &BaseConsumer, topic: &str, partitions: std::ops::Range<i32>) -> bool {
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(topic, 0, self.world.partitions - 1);
+        list.add_partition_range(topic, partitions.start, partitions.end - 1);
         let committed = group.committed_offsets(list, CALL).expect("Kafka answers");
         let elements = committed.elements();
         elements.iter().all(|e| e.offset().to_raw() == Some(self.world.end(topic, e.partition())))
@@ -141,12 +153,19 @@ impl<'a> Referee<'a> {
 
     /// Whether every prediction is settled.
     pub fn settled(&self) -> bool {
-        self.world.is_done() && self.at_end(&self.settle, &self.world.topics.predictions)
+        self.world.is_done() && self.at_end(&self.settle, &self.world.topics.predictions, 0..self.world.partitions)
     }
 
     /// Whether the judge has read all outcomes.
     pub fn read(&self) -> bool {
-        self.settled() && self.at_end(&self.judge, &self.world.topics.outcomes)
+        self.settled() && self.at_end(&self.judge, &self.world.topics.outcomes, 0..self.world.partitions)
+    }
+
+    /// Whether the judge has read all outcomes of partition 0, and these are all that its predictions give.
+    pub fn has_read_partition_0(&self) -> bool {
+        self.world.is_done()
+            && self.at_end(&self.settle, &self.world.topics.predictions, 0..1)
+            && self.at_end(&self.judge, &self.world.topics.outcomes, 0..self.world.partitions)
     }
 
     /// The latest state of the model that the judge has written down.
@@ -229,12 +248,12 @@ impl Judged {
     pub fn assert_once(&self) {
         let twice = self.outcomes.iter().find(|(_, count)| **count > 1);
         assert_eq!(twice, None, "an outcome is there more than once");
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for report in &self.accuracy {
             let key = ["model", "model_version", "horizon", "symbol", "as_of"].map(|field| report[field].to_string());
             assert!(seen.insert(key), "there twice: {report}");
         }
-        let ids: std::collections::BTreeSet<_> = self.retrain.iter().map(|(id, _)| id).collect();
+        let ids: BTreeSet<_> = self.retrain.iter().map(|(id, _)| id).collect();
         assert_eq!(ids.len(), self.retrain.len(), "a request is there twice: {:?}", self.retrain);
     }
 

@@ -7,6 +7,7 @@ mod jump;
 mod order;
 mod referee;
 mod refusals;
+mod restarts;
 mod rows;
 mod stream;
 mod waits;

@@ -2,8 +2,12 @@
 //! topics hold what one undisturbed run writes, record by record and in the same order.
 
 mod crashes;
+mod judged;
 mod jump;
+mod order;
+mod referee;
 mod refusals;
+mod restarts;
 mod rows;
 mod stream;
 mod waits;

@@ -92,7 +92,7 @@ fn lost_or_foreign_offsets_are_refused() {
 }
 
 /// The broker takes a moment to see that the last member has left.
-fn retry<E: std::fmt::Display>(what: &str, mut call: impl FnMut() -> Result<(), E>) {
+pub fn retry<E: std::fmt::Display>(what: &str, mut call: impl FnMut() -> Result<(), E>) {
     let mut last = String::new();
     for _ in 0..600 {
         match call() {

@@ -23,6 +23,14 @@ impl Tick {
         let text = format!(r#"{{"symbol":"{symbol}","price":{price},"size":1,"event_time":{time}}}"#);
         Self::Keyed(symbol.to_owned(), text.into_bytes())
     }
+
+    /// Its key; empty where it goes everywhere.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Keyed(key, _) => key,
+            Self::Watermark(_) => "",
+        }
+    }
 }
 
 /// SplitMix64: the same numbers everywhere, for ever.

@@ -80,7 +80,8 @@ impl World {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         self.command(arguments, &[]).output().expect("the program runs")
     }
 

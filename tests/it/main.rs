@@ -12,6 +12,7 @@ mod house;
 mod indicators;
 mod kafka;
 mod kills;
+mod live_and_backtest;
 mod models;
 mod poison;
 mod referee;

@@ -86,7 +86,7 @@ fn a_market_with_a_gap_whose_rule_flips() {
 
 /// Waits until every tick is forecast, every prediction settled, and every cohort closed that can be; then stops the
 /// processes, of which the first one judges.
-fn judge_all(stage: &Stage, partitions: i32, mut services: Vec<Service>) {
+pub fn judge_all(stage: &Stage, partitions: i32, mut services: Vec<Service>) {
     services[0].wait("all is forecast, settled and judged", || {
         let log = &stage.log;
         log.drained() && log.worked_off("settle", "predictions") && log.worked_off("judge", "outcomes")

@@ -171,7 +171,7 @@ impl<'a> Referee<'a> {
     /// The latest state of the model that the judge has written down.
     pub fn model(&self) -> Option<Value> {
         let records = self.records(&self.world.topics.accuracy_state);
-        records.into_iter().filter(|(_, value)| value["model"].is_object()).map(|(_, value)| value).last()
+        records.into_iter().rev().map(|(_, value)| value).find(|value| value["model"].is_object())
     }
 
     /// Whether the judge has read all outcomes and closed every cohort up to `closed`.

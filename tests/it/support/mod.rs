@@ -1,6 +1,7 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
 pub mod direct;
+pub mod parquet;
 pub mod postgres;
 pub mod raw;
 pub mod stage;

@@ -56,6 +56,8 @@ pub struct Window {
     blocks: VecDeque<Block>,
     most_blocks: usize,
     cohorts_per_block: u32,
+    /// Symbol by symbol, the sum of all blocks but the last: these no longer change, and are asked for with every report.
+    older: HashMap<Symbol, Statistics>,
     /// Cleared statistics of blocks that went: a symbol's next block takes the room of an old one.
     spare: Vec<Statistics>,
 }
@@ -69,6 +71,7 @@ impl Window {
             blocks: VecDeque::new(),
             most_blocks: most_blocks as usize,
             cohorts_per_block: (cohorts / BLOCKS).max(1),
+            older: HashMap::new(),
             spare: Vec::new(),
         }
     }
@@ -80,6 +83,7 @@ impl Window {
     pub fn from_blocks(cohorts: u32, blocks: impl IntoIterator<Item = Block>) -> Result<Self, BlocksError> {
         let mut window = Self::new(cohorts);
         window.blocks.extend(blocks);
+        window.sum_older();
         let (held, most, full) = (window.blocks.len(), window.most_blocks, window.cohorts_per_block);
         if held > most {
             return Err(BlocksError(format!("there are {held}, and a window of {cohorts} cohorts has at most {most}")));
@@ -119,8 +123,11 @@ impl Window {
         rows: impl IntoIterator<Item = (&'a Symbol, &'a Row)>,
         unscorable: u32,
     ) {
-        let spare = &mut self.spare;
-        let block = Self::growing(&mut self.blocks, self.most_blocks, self.cohorts_per_block, spare, target_time);
+        if self.blocks.back().is_none_or(|last| last.cohorts >= self.cohorts_per_block) {
+            self.begin_block(target_time);
+        }
+        let (spare, last) = (&mut self.spare, self.blocks.len() - 1);
+        let block = &mut self.blocks[last];
         block.to = target_time;
         block.cohorts += 1;
         block.unscorable += u64::from(unscorable);
@@ -142,30 +149,31 @@ impl Window {
         block.all.add_cluster(moved, hits);
     }
 
-    /// The block that takes the next cohort: the last one, or a new one where it is full.
-    fn growing<'w>(
-        blocks: &'w mut VecDeque<Block>,
-        most_blocks: usize,
-        cohorts_per_block: u32,
-        spare: &mut Vec<Statistics>,
-        from: Micros,
-    ) -> &'w mut Block {
-        let index = match blocks.back() {
-            Some(last) if last.cohorts < cohorts_per_block => last.index,
-            Some(last) => last.index + 1,
-            None => 0,
-        };
-        if blocks.back().is_none_or(|last| last.index < index) {
-            let gone = if blocks.len() >= most_blocks { blocks.pop_front() } else { None };
-            let mut block = gone.unwrap_or_default();
-            spare.clear();
-            spare.extend(block.symbols.drain().map(|(_, statistics)| statistics));
-            block.all.clear();
-            spare.iter_mut().for_each(Statistics::clear);
-            blocks.push_back(Block { index, from, to: from, cohorts: 0, unscorable: 0, ..block });
+    /// Begins the block that takes the cohorts from `from` on; the oldest goes where there are too many.
+    fn begin_block(&mut self, from: Micros) {
+        let index = self.blocks.back().map_or(0, |last| last.index + 1);
+        let gone = if self.blocks.len() >= self.most_blocks { self.blocks.pop_front() } else { None };
+        let mut block = gone.unwrap_or_default();
+        self.spare.clear();
+        self.spare.extend(block.symbols.drain().map(|(_, statistics)| statistics));
+        block.all.clear();
+        self.spare.iter_mut().for_each(Statistics::clear);
+        self.blocks.push_back(Block { index, from, to: from, cohorts: 0, unscorable: 0, ..block });
+        self.sum_older();
+    }
+
+    /// The oldest block first: sums of doubles depend on their order.
+    fn sum_older(&mut self) {
+        // Those that are there keep their memory; a symbol that is in no block any more goes.
+        self.older.values_mut().for_each(Statistics::clear);
+        let last = self.blocks.len().saturating_sub(1);
+        self.older.retain(|symbol, _| self.blocks.iter().take(last).any(|block| block.symbols.contains_key(symbol)));
+        for (symbol, own) in self.blocks.iter().take(last).flat_map(|block| &block.symbols) {
+            match self.older.get_mut(symbol) {
+                Some(sum) => sum.merge(own),
+                None => self.older.entry(symbol.clone()).or_default().merge(own),
+            }
         }
-        let last = blocks.len() - 1;
-        &mut blocks[last]
     }
 
     /// What the window says over all symbols; none before the first cohort.
@@ -184,14 +192,14 @@ impl Window {
 
     /// What the window says of each symbol that has rows in it, in order of symbol.
     pub fn symbol_figures(&self) -> Vec<(Symbol, Figures)> {
-        let mut symbols: Vec<&Symbol> = self.blocks.iter().flat_map(|block| block.symbols.keys()).collect();
+        let Some(last) = self.blocks.back() else { return Vec::new() };
+        let mut symbols: Vec<&Symbol> = self.older.keys().chain(last.symbols.keys()).collect();
         symbols.sort_unstable();
         symbols.dedup();
         let mut sum = Statistics::default();
         let of = |symbol: &Symbol| {
             sum.clear();
-            // The oldest first: sums of doubles depend on their order.
-            self.blocks.iter().filter_map(|block| block.symbols.get(symbol)).for_each(|own| sum.merge(own));
+            [self.older.get(symbol), last.symbols.get(symbol)].into_iter().flatten().for_each(|own| sum.merge(own));
             (symbol.clone(), sum.figures())
         };
         symbols.into_iter().map(of).collect()

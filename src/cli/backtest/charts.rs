@@ -18,6 +18,11 @@ fn points(value: f64) -> String {
     format!("{:.0}", value + 0.0)
 }
 
+/// A bucket begins before its first trade, and the last target lies behind the last trade.
+fn within(at: Micros, span: (Micros, Micros)) -> f64 {
+    at.clamp(span.0, span.1.max(span.0)) as f64
+}
+
 /// Profits after and before fees.
 pub fn equity(horizon: &Horizon, span: (Micros, Micros)) -> String {
     let curve = horizon.equity.curve();
@@ -27,8 +32,8 @@ pub fn equity(horizon: &Horizon, span: (Micros, Micros)) -> String {
     plot.x_times();
     plot.level("zero", 0.0);
     let begin = [(span.0 as f64, 0.0)];
-    plot.line("faint", begin.into_iter().chain(curve.iter().map(|(at, sum)| (*at as f64, sum.gross))));
-    plot.line("main", begin.into_iter().chain(curve.iter().map(|(at, sum)| (*at as f64, sum.net))));
+    plot.line("faint", begin.into_iter().chain(curve.iter().map(|(at, sum)| (within(*at, span), sum.gross))));
+    plot.line("main", begin.into_iter().chain(curve.iter().map(|(at, sum)| (within(*at, span), sum.net))));
     plot.finish()
 }
 
@@ -39,9 +44,9 @@ pub fn drawdown(horizon: &Horizon, span: (Micros, Micros)) -> String {
     let mut plot = Plot::new("Drawdown in basis points", LOW, (span.0 as f64, span.1 as f64), range(values));
     plot.y_axis(points);
     plot.x_times();
-    let area: Vec<_> = below.iter().map(|(at, below)| (*at as f64, *below, 0.0)).collect();
+    let area: Vec<_> = below.iter().map(|(at, below)| (within(*at, span), *below, 0.0)).collect();
     plot.band("bad", &area);
-    plot.line("bad", below.iter().map(|(at, below)| (*at as f64, *below)));
+    plot.line("bad", below.iter().map(|(at, below)| (within(*at, span), *below)));
     plot.finish()
 }
 

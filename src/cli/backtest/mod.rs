@@ -112,12 +112,13 @@ impl Backtest {
         else {
             bail!("no trades: the files hold a header and nothing else")
         };
-        if let Some(last) = span.last {
+        let (first, last) = span.believed.unwrap_or((span.first, span.first));
+        if span.believed.is_some() {
             machines.finish(config.bars.interval.close_of(last), &mut outputs)?;
         }
         progress.finish_and_clear();
         let counts = machines.counts();
-        about.done(counts, span.ticks, (span.first, span.last.unwrap_or(span.first)));
+        about.done(counts, span.ticks, (first, last));
         outputs.finish(&about, &machines.reports())?;
         let seconds = begun.elapsed().as_secs_f64();
         let summary = Summary {
@@ -134,7 +135,7 @@ impl Backtest {
             held: counts.held,
             partitions: self.partitions,
             first_event_time: span.first,
-            last_event_time: span.last.unwrap_or(span.first),
+            last_event_time: last,
             seconds,
             ticks_per_second: (span.ticks as f64 / seconds.max(1e-6)).round(),
             output: self.output.clone(),
@@ -170,11 +171,12 @@ impl Backtest {
                 Err(reason) => machines.apply(partition, Err(reason), outputs)?,
             };
             let time = row.event_time;
-            let span = span.get_or_insert(Span { ticks: 0, first: time, last: None });
+            let span = span.get_or_insert(Span { ticks: 0, first: time, believed: None });
             span.ticks += 1;
             // A time that no reader believes must not become the watermark.
             if (EARLIEST..LATEST).contains(&time) {
-                span.last = span.last.max(Some(time));
+                let (first, last) = span.believed.unwrap_or((time, time));
+                span.believed = Some((first.min(time), last.max(time)));
             }
             if span.ticks.is_multiple_of(LOOK) {
                 look(span.ticks);
@@ -188,9 +190,10 @@ impl Backtest {
 /// What the files hold.
 struct Span {
     ticks: u64,
+    /// Event time of the first row.
     first: Micros,
-    /// The largest event time that is believed.
-    last: Option<Micros>,
+    /// The smallest and the largest event time that are believed.
+    believed: Option<(Micros, Micros)>,
 }
 
 impl Summary {

@@ -131,6 +131,9 @@ fn warnings(page: &mut String, about: &About) {
             about.counts.late
         ));
     }
+    if about.counts.skipped > 0 {
+        warn(format!("{} predictions could not be settled as they are and were skipped.", about.counts.skipped));
+    }
     if about.counts.problems > 0 {
         warn(format!("In {} cycles features or scoring failed for some rows, which abstained.", about.counts.problems));
     }

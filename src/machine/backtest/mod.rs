@@ -8,8 +8,8 @@
 //! future guard never triggers (there is no Kafka time to measure against) and nobody answers a retrain request.
 //!
 //! A cohort closes when every partition that has shown the model has passed it, as live. Whoever has not shown the model yet,
-//! or has left, is taken to have nothing to say once the newest watermark of all partitions has passed it too: records come
-//! in order of time, so whatever that partition will say is about later targets.
+//! or has left, has nothing to say of it: records come in order of time, so whatever that partition will say is about later
+//! targets. Only at the end, when partitions are closed one after the other, all must have had the last word first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,6 +78,8 @@ pub struct Counts {
     pub predictions: u64,
     /// Predictions with probabilities.
     pub scored: u64,
+    /// Predictions that cannot be settled as they are, which live are skipped and counted: a mistake of ours.
+    pub skipped: u64,
     /// Outcomes, unscorable ones included.
     pub outcomes: u64,
     /// Outcomes that came after their cohort was closed.
@@ -165,8 +167,8 @@ pub struct Backtest {
     max_bad_ratio: f64,
     judge: Judge,
     flights: BTreeMap<Arc<str>, Flight>,
-    /// The newest watermark of all partitions.
-    passed: Option<Micros>,
+    /// Whether some partitions have ended and others have not.
+    ending: bool,
     /// Records of outcomes so far: the offset of the next.
     settled_total: i64,
     counts: Counts,
@@ -191,7 +193,7 @@ impl Backtest {
             max_bad_ratio: settings.max_bad_ratio,
             judge: Judge::new(settings.judge),
             flights: BTreeMap::new(),
-            passed: None,
+            ending: false,
             settled_total: 0,
             counts: Counts::default(),
             cycle: Cycle::default(),
@@ -242,10 +244,7 @@ impl Backtest {
         }
         lane.bad.observe(bad);
         lane.records += 1;
-        if self.close_due(partition, sink)? {
-            self.passed = self.passed.max(self.lanes[partition].forecaster.watermark());
-            self.judge_due(sink);
-        }
+        self.close_due(partition, sink)?;
         Ok(verdict)
     }
 
@@ -254,24 +253,21 @@ impl Backtest {
     /// # Errors
     /// Where a live partition would pause.
     pub fn finish(&mut self, end: Micros, sink: &mut impl Sink) -> Result<(), Stopped> {
+        self.ending = true;
         for partition in 0..self.lanes.len() {
             let lane = &mut self.lanes[partition];
             lane.forecaster.apply(Position { offset: lane.records, kafka_time: ALWAYS }, &Record::Watermark(end));
             lane.records += 1;
             self.close_due(partition, sink)?;
-            self.judge_due(sink);
         }
-        // Only now has everybody had the last word.
-        self.passed = self.passed.max(Some(end));
+        self.ending = false;
         self.judge_due(sink);
         Ok(())
     }
 
-    /// Runs the cycles that are due in `partition`; whether there was any.
-    fn close_due(&mut self, partition: usize, sink: &mut impl Sink) -> Result<bool, Stopped> {
-        let mut any = false;
+    /// Runs the cycles that are due in `partition`, and closes the cohorts that are due then.
+    fn close_due(&mut self, partition: usize, sink: &mut impl Sink) -> Result<(), Stopped> {
         while let Some(end) = self.lanes[partition].forecaster.next_cycle() {
-            any = true;
             self.lanes[partition].forecaster.close(end, &mut self.champion, &mut self.cycle);
             self.counts.bars += self.cycle.bars.len() as u64;
             self.counts.problems += u64::from(!self.cycle.problems.is_empty());
@@ -279,8 +275,9 @@ impl Backtest {
             let told = cycle.predictions.iter().try_for_each(|prediction| self.predicted(partition, prediction, sink));
             self.cycle = cycle;
             told?;
+            self.judge_due(sink);
         }
-        Ok(any)
+        Ok(())
     }
 
     fn predicted(&mut self, partition: usize, prediction: &Prediction, sink: &mut impl Sink) -> Result<(), Stopped> {
@@ -291,12 +288,16 @@ impl Backtest {
         let offset = lane.predictions;
         lane.predictions += 1;
         let said = Said::from(prediction);
-        // What the settle role would skip.
         if said.problem().is_some() {
+            self.counts.skipped += 1;
             return Ok(());
         }
-        if lane.settler.apply(offset, &said, &mut self.settled) == settler::Verdict::Full {
-            return Err(Stopped::Pending { partition, pending: lane.settler.pending() });
+        match lane.settler.apply(offset, &said, &mut self.settled) {
+            settler::Verdict::Used => {}
+            settler::Verdict::Full => return Err(Stopped::Pending { partition, pending: lane.settler.pending() }),
+            settler::Verdict::Duplicate | settler::Verdict::OutOfOrder | settler::Verdict::BadSymbol => {
+                self.counts.skipped += 1;
+            }
         }
         let mut settled = std::mem::take(&mut self.settled);
         let heard = settled.drain(..).try_for_each(|settled| self.settled(&settled, sink));
@@ -331,16 +332,11 @@ impl Backtest {
                 judged.drain(..).for_each(|judged| self.said(judged, sink));
                 self.judged = judged;
             }
-            let mut answered = false;
-            for question in self.judge.questions() {
-                if self.passed >= Some(question.frontier) {
-                    self.judge.answer(&question);
-                    answered = true;
-                }
-            }
-            if !answered {
+            let questions = self.judge.questions();
+            if questions.is_empty() || self.ending {
                 return;
             }
+            questions.iter().for_each(|question| self.judge.answer(question));
         }
     }
 

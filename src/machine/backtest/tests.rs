@@ -7,6 +7,7 @@ use super::*;
 use crate::flow::market::{Market, MarketSpec, MarketTick, Schedule};
 use crate::flow::model::{CLASSES, Golden, ModelSpec, ScoreError, Scorer};
 use crate::flow::partitioner;
+use crate::flow::tick::{Side, Trade};
 use crate::flow::time::SECOND;
 use crate::flow::trigger;
 
@@ -156,7 +157,7 @@ fn how_many_partitions_there_are_is_all_the_same() {
     let (one, counts) = run(1);
     let one = one.sorted();
     assert!(counts.scored > 1_000 && counts.outcomes > 1_000 && counts.reports > 100, "{counts:?}");
-    assert_eq!((counts.late, counts.problems, one.requests.len()), (0, 0, 1));
+    assert_eq!((counts.late, counts.problems, counts.skipped, one.requests.len()), (0, 0, 0, 1));
     assert!(one.outcomes.iter().any(|outcome| outcome.settlement.is_err()));
     for partitions in [2, 5, 16] {
         let (several, theirs) = run(partitions);
@@ -228,6 +229,34 @@ fn empty_partitions_do_not_hold_up_the_others() {
     assert!(out.reports.len() > 100, "before the end");
     // Two horizons of a bar or two, and what those who were late in a bar have not said yet.
     assert!(open < 6 * 2 * 4, "{open} outcomes waited");
+}
+
+/// A partition whose few trades all lie within the lateness has closed nothing when the end comes, and then says a lot.
+#[test]
+fn at_the_end_everybody_has_the_last_word() {
+    let interval = 10 * SECOND;
+    let mut settings = settings(2);
+    settings.rules.lateness = 5 * interval;
+    let (mut machines, mut out) = (Backtest::new(settings, champion()), Out::default());
+    for bar in 0..40 {
+        for (partition, symbol, from) in [(0, "A", 0), (1, "B", 25)] {
+            if (from..if partition == 0 { 40 } else { 30 }).contains(&bar) {
+                let price = 100.0 + (bar % 7) as f64;
+                let trade = Trade {
+                    symbol: symbol.into(),
+                    price,
+                    size: 1.0,
+                    side: Side::Buy,
+                    trade_id: None,
+                    event_time: START + bar * interval,
+                };
+                machines.apply(partition, Ok(&Record::Trade(trade)), &mut out).unwrap();
+            }
+        }
+    }
+    machines.finish(START + 40 * interval, &mut out).unwrap();
+    assert!(out.outcomes.iter().any(|outcome| outcome.symbol.as_str() == "B"));
+    assert_eq!(machines.counts().late, 0);
 }
 
 #[test]

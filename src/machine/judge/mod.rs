@@ -124,8 +124,7 @@ struct Model {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     model: Arc<str>,
-    /// The target up to which they may then close.
-    pub frontier: Micros,
+    frontier: Micros,
     /// The partitions of predictions that are no participants.
     pub absent: BTreeSet<i32>,
 }

@@ -1,7 +1,7 @@
 //! The referee against a second opinion: a script in Python computes every outcome anew from `predictions` and every report
 //! anew from `outcomes`, and finds them all, once, equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -84,13 +84,47 @@ fn a_market_with_a_gap_whose_rule_flips() {
     assert!(["cold", "ok", "warning", "degraded"].iter().all(|state| found["states"][state].is_u64()), "{found}");
 }
 
+/// Killed twenty times while it forecasts, settles and judges: still every outcome and report once, and equal.
+#[test]
+fn kill_minus_nine() {
+    const PARTITIONS: i32 = 3;
+    let Some(stage) = stage("referee_kill", PARTITIONS) else { return };
+    let market =
+        "simulate --symbols 5 --bars 900 --seed 7 --start 2025-01-31T08:00:00Z --flip-at 600 --correlation 0.4 --json";
+    stage.ok(&market.split_whitespace().collect::<Vec<_>>());
+    let written =
+        || ["predictions", "outcomes", "accuracy"].map(|topic| stage.log.written(topic)).into_iter().sum::<i64>();
+    // Small transactions: there is something to kill.
+    let often = ["forecast.commit_interval=50ms", "forecast.max_transaction_bytes=20000"];
+    let mut at_work = 0;
+    for round in 0..20 {
+        let mut service = stage.run_as("forecast,verify", &often);
+        // Steps of different length end in different places of a transaction.
+        let aim = written() + 1 + (round * 7919) % 1_500;
+        service.wait("it goes on", || written() >= aim || judged(&stage));
+        drop(service);
+        at_work += usize::from(!judged(&stage));
+    }
+    assert!(at_work >= 15, "{at_work} of 20 kills came before the end");
+    judge_all(&stage, PARTITIONS, vec![stage.run_as("forecast,verify", &often)]);
+    let found = second_opinion(&stage);
+    let count = |name: &str| found[name].as_u64().unwrap();
+    assert!(count("settled") > 5_000 && count("reports") > 200, "{found}");
+    let requests: Vec<String> = stage.read("retrain").iter().map(|event| event.headers["ce_id"].clone()).collect();
+    let ids: BTreeSet<&String> = requests.iter().collect();
+    assert!(!requests.is_empty() && ids.len() == requests.len(), "{requests:?}");
+}
+
+/// Whether every tick is forecast, every prediction settled, every outcome judged.
+fn judged(stage: &Stage) -> bool {
+    let log = &stage.log;
+    log.drained() && log.worked_off("settle", "predictions") && log.worked_off("judge", "outcomes")
+}
+
 /// Waits until every tick is forecast, every prediction settled, and every cohort closed that can be; then stops the
 /// processes, of which the first one judges.
 pub fn judge_all(stage: &Stage, partitions: i32, mut services: Vec<Service>) {
-    services[0].wait("all is forecast, settled and judged", || {
-        let log = &stage.log;
-        log.drained() && log.worked_off("settle", "predictions") && log.worked_off("judge", "outcomes")
-    });
+    services[0].wait("all is forecast, settled and judged", || judged(stage));
     let open = open_rows(stage);
     services[0].wait_metrics("every cohort that all have passed is closed", |metrics| {
         let waiting = |partition| format!("tickcast_pending{{role=\"judge\",partition=\"{partition}\"}}");

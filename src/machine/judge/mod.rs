@@ -253,13 +253,18 @@ impl Judge {
         }
     }
 
-    /// Closes the next cohort that is due; `false` when none is.
+    /// Closes the cohorts of the next target that is due; `false` when none is. All of them in one step, for a commit is allowed
+    /// between any two: what is written down says of a target that it is closed, not for whom.
     pub fn close(&mut self, out: &mut Vec<Judged>) -> bool {
         let partitions = self.settings.partitions;
         let due = self.models.iter().find(|(_, model)| model.due(partitions));
         let Some(name) = due.map(|(name, _)| Arc::clone(name)) else { return false };
         let model = self.models.get_mut(&name).expect("found just now");
-        self.open_rows -= model.close_first(&self.settings, false, out);
+        let first = |model: &Model| model.open.keys().next().map(|(target, _)| *target);
+        let target = first(model);
+        while first(model) == target {
+            self.open_rows -= model.close_first(&self.settings, false, out);
+        }
         true
     }
 

@@ -102,6 +102,12 @@ impl Log {
         self.group.commit(&list, rdkafka::consumer::CommitMode::Sync).expect("a commit");
     }
 
+    /// Records and markers in `topic`.
+    pub fn written(&self, topic: &str) -> i64 {
+        let end = |id| self.group.fetch_watermarks(&self.topic(topic), id, ASK).expect("offsets").1;
+        (0..self.partitions).map(end).sum()
+    }
+
     /// Whether the group has committed every record of `ticks`.
     pub fn drained(&self) -> bool {
         self.drained_by(&self.group, "ticks")

@@ -8,6 +8,7 @@ mod cli;
 mod demo;
 mod event_time;
 mod extremes;
+mod flips;
 mod house;
 mod indicators;
 mod kafka;

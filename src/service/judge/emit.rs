@@ -1,6 +1,7 @@
 //! What leaves the judge: reports, retrain requests as CloudEvents, and its own state. All to the partition of the outcomes.
 
 use super::stage::{Outcomes, OutcomesState};
+use super::state::Line;
 use crate::flow::accuracy::{Report, Subject};
 use crate::flow::retrain::Request;
 use crate::flow::time::Micros;
@@ -12,9 +13,6 @@ use crate::service::lane::{LaneError, Outlet, version_header};
 use crate::service::requests::cloud_event;
 use crate::telemetry::metrics::{ReasonLabel, SubjectLabel};
 use crate::wire;
-
-/// Items that are written again in one commit, at most.
-const REWRITES: usize = 16;
 
 impl Outcomes {
     /// Sends what the last cohort brought.
@@ -125,42 +123,16 @@ impl Outcomes {
         next: i64,
         out: &mut Outlet,
     ) -> Result<(), LaneError> {
-        state.keys.begin();
-        for key in state.judge.gone() {
-            let text = key.to_string();
-            state.keys.forget(&text);
-            self.send_item(partition, &text, &[], None, out)?;
-        }
-        let items = state.judge.save(next);
-        self.send_items(partition, state, items, out)?;
-        for _ in 0..REWRITES {
-            let Some(key) = state.keys.oldest_too_far() else { break };
-            let items = state.judge.rewrite(&key, next);
-            let text = key.to_string();
-            state.keys.forget(&text);
-            if !items.iter().any(|item| item.key() == key) {
-                self.send_item(partition, &text, &[], None, out)?;
-            }
-            self.send_items(partition, state, items, out)?;
-        }
-        Ok(())
-    }
-
-    fn send_items(
-        &mut self,
-        partition: i32,
-        state: &mut OutcomesState,
-        items: Vec<crate::flow::judge_state::Item>,
-        out: &mut Outlet,
-    ) -> Result<(), LaneError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        for item in items {
-            let key = item.key();
-            let text = key.to_string();
+        for line in state.keys.write(&mut state.judge, next) {
             buffer.clear();
-            wire::judge_state::encode(&item, &mut buffer);
-            let tag = state.keys.send(key);
-            self.send_item(partition, &text, &buffer, Some(tag), out)?;
+            match line {
+                Line::Item(item, tag) => {
+                    wire::judge_state::encode(&item, &mut buffer);
+                    self.send_item(partition, &item.key().to_string(), &buffer, Some(tag), out)?;
+                }
+                Line::Gone(key) => self.send_item(partition, &key, &[], None, out)?,
+            }
         }
         self.buffer = buffer;
         Ok(())

@@ -2,10 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::flow::judge_state::Key;
+use crate::flow::judge_state::{Item, Key};
+use crate::machine::judge::Judge;
 
 /// Offsets from the oldest item that is still needed to the end, before the oldest are written again.
 const MAX_SPAN: i64 = 20_000;
+/// Items that are written again in one commit, at most.
+const REWRITES: usize = 16;
+
+/// A record that is to be written.
+pub(super) enum Line {
+    /// An item, and the tag by which [`Keys::placed`] is told where it lies.
+    Item(Item, u64),
+    /// A tombstone for this key.
+    Gone(String),
+}
 
 /// The items by the text of their key.
 #[derive(Default)]
@@ -33,13 +44,46 @@ impl Keys {
         self.placed.remove(key);
     }
 
+    /// What is to be written with the commit of `next`, in this order.
+    pub fn write(&mut self, judge: &mut Judge, next: i64) -> Vec<Line> {
+        self.begin();
+        let mut lines = Vec::new();
+        for key in judge.gone() {
+            self.bury(key.to_string(), &mut lines);
+        }
+        self.items(judge.save(next), &mut lines);
+        for _ in 0..REWRITES {
+            let Some(key) = self.oldest_too_far() else { break };
+            let items = judge.rewrite(&key, next);
+            if items.iter().any(|item| item.key() == key) {
+                self.forget(&key.to_string());
+            } else {
+                self.bury(key.to_string(), &mut lines);
+            }
+            self.items(items, &mut lines);
+        }
+        lines
+    }
+
+    fn items(&mut self, items: Vec<Item>, lines: &mut Vec<Line>) {
+        lines.extend(items.into_iter().map(|item| {
+            let tag = self.send(item.key());
+            Line::Item(item, tag)
+        }));
+    }
+
+    fn bury(&mut self, key: String, lines: &mut Vec<Line>) {
+        self.forget(&key);
+        lines.push(Line::Gone(key));
+    }
+
     /// A new transaction begins.
-    pub fn begin(&mut self) {
+    fn begin(&mut self) {
         self.sent.clear();
     }
 
     /// An item is sent; gives its tag.
-    pub fn send(&mut self, key: Key) -> u64 {
+    fn send(&mut self, key: Key) -> u64 {
         self.sent.push(key);
         self.sent.len() as u64
     }
@@ -58,11 +102,14 @@ impl Keys {
     }
 
     /// The oldest item, when it lies too far back.
-    pub fn oldest_too_far(&self) -> Option<Key> {
+    fn oldest_too_far(&self) -> Option<Key> {
         let (offset, key) = self.placed.values().min_by_key(|(offset, _)| *offset)?;
         (self.end - offset > MAX_SPAN).then(|| key.clone())
     }
 }
+
+#[cfg(test)]
+mod thousand_hours;
 
 #[cfg(test)]
 mod tests {

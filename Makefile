@@ -19,7 +19,7 @@ setup: ## install what is missing (system packages, ONNX Runtime, Kafka); idempo
 build: ## the release binary at .local/bin/tickcast
 	@deploy/build
 
-demo: ## a generated market through Kafka into predictions and PostgreSQL: make demo ARGS="--for 60s --json"
+demo: ## a generated market through Kafka into predictions, and the referee at work: make demo ARGS="--for 60s --json"
 	@deploy/demo $(ARGS)
 
 test: ## every test, on a private Kafka and PostgreSQL: make test ARGS=restore picks by name

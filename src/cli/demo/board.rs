@@ -4,7 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Instant;
 
 use super::figures::Counts;
-use super::score::{Score, Standing, percent};
+use super::score::Score;
+use super::standing::{Standing, percent};
 
 /// Figures that are drawn over and over, with what happened above them; a line each where there is no terminal.
 pub struct Board {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::score::{Asked, Standing};
+use super::score::Asked;
+use super::standing::Standing;
 use crate::flow::outcome::Unscorable;
 use crate::flow::time::Micros;
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ResultLabel, TopicLabel};

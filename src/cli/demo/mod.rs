@@ -13,6 +13,7 @@ mod latency;
 mod market;
 mod referee;
 mod score;
+mod standing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

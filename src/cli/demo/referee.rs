@@ -17,7 +17,7 @@ use crate::io::kafka::topics::Topics;
 use crate::service::health::Stop;
 use crate::wire::{accuracy, retrain};
 
-/// How long nothing must come before the requests are looked at, so that the report of a state comes before its request.
+/// How long nothing must come until what was committed is taken for read.
 const WAIT: Duration = Duration::from_millis(100);
 /// Reports between two looks at the requests, at most: about two rounds of a demo.
 const REPORTS: u32 = 100;
@@ -58,10 +58,13 @@ impl Referee {
                 while let Event::Record(message) = requests.next(Duration::ZERO)? {
                     take_request(&message, &mut lock(&into), begun);
                 }
-                if idle && !told {
-                    told = true;
+                if idle {
                     let shared = &mut *lock(&into);
-                    shared.lines.extend(shared.score.open());
+                    shared.score.tell(true, &mut shared.lines);
+                    if !told {
+                        told = true;
+                        shared.lines.extend(shared.score.open());
+                    }
                 }
                 if wish.requested() {
                     let since: Instant = *ending.get_or_insert_with(Instant::now);

@@ -6,40 +6,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::standing::{Standing, bars};
 use crate::cli::feed::utc;
 use crate::cli::simulate::known::Rule;
 use crate::flow::market::{MarketSpec, Stretch};
 use crate::flow::time::Micros;
-use crate::wire::accuracy::{AccuracyRecord, Baselines};
+use crate::wire::accuracy::AccuracyRecord;
 use crate::wire::retrain::{ClosedRecord, RequestRecord};
 
 /// Most requests that are kept: a model has one in flight.
 const MOST: usize = 100;
-
-/// The newest report of a horizon, over all symbols, beside what can be hoped for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Standing {
-    /// Share of right directions in the window.
-    pub hit_rate: Option<f64>,
-    /// Lower end of its 95% interval.
-    pub hit_low: Option<f64>,
-    /// Upper end.
-    pub hit_high: Option<f64>,
-    /// Rows that moved.
-    pub n: u64,
-    /// What they are worth.
-    pub n_effective: f64,
-    /// cold, ok, warning or degraded.
-    pub state: String,
-    /// What the best forecast of the rule of that time reaches; null at horizons for which it is not known.
-    pub optimum: Option<f64>,
-    /// What the best forecast of the first rule reaches.
-    pub frozen: Option<f64>,
-    /// The same rows by rules that know nothing.
-    pub baselines: Baselines,
-    /// Target time of the newest cohort, in microseconds.
-    pub as_of: Micros,
-}
 
 /// A request to retrain.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -68,13 +44,15 @@ pub struct Score {
     open: BTreeMap<String, Micros>,
     /// Event time up to which flips were told.
     told: Micros,
+    /// Requests that wait for the report that they rest on, with what else is to be said.
+    untold: Vec<(Asked, String)>,
 }
 
 impl Score {
     /// Nothing was said about `spec` yet.
     pub fn new(spec: MarketSpec) -> Self {
         let told = spec.open_of(0);
-        Self { spec, standings: BTreeMap::new(), asked: Vec::new(), open: BTreeMap::new(), told }
+        Self { spec, standings: BTreeMap::new(), asked: Vec::new(), open: BTreeMap::new(), told, untold: Vec::new() }
     }
 
     /// Takes a report over all symbols; changes go to `lines`. One from before this demo (`earlier`) changes nothing.
@@ -105,36 +83,51 @@ impl Score {
             let reason = record.reason.as_deref().unwrap_or("no reason given");
             lines.push(format!("{}: {}: {was} -> {state}: {reason}", utc(record.as_of), bars(record.horizon)));
         }
+        self.tell(false, lines);
     }
 
-    /// Takes a request.
+    /// Takes a request. It is told when the report that it rests on was ([`tell`](Self::tell)): topics are read one by one.
     pub fn requested(&mut self, record: &RequestRecord<'_>, earlier: bool, lines: &mut Vec<String>) {
-        self.open.insert(record.request_id.clone().into_owned(), record.as_of);
+        let id = record.request_id.clone().into_owned();
+        self.open.insert(id.clone(), record.as_of);
         if earlier {
             return;
         }
-        lines.extend(self.pass(record.as_of));
-        let bars_after_flip = self.flip_at().map(|flip| (record.as_of - flip) / self.spec.interval.micros());
         let asked = Asked {
-            id: record.request_id.clone().into_owned(),
+            id,
             horizon: record.horizon,
             as_of: record.as_of,
-            bars_after_flip,
+            bars_after_flip: None,
             reason: record.reason.clone().into_owned(),
         };
-        let after = bars_after_flip.map_or_else(String::new, |after| format!(" {after} bars after the flip"));
-        let at = record.horizon.map_or_else(String::new, |horizon| format!(", {}", bars(horizon)));
-        lines.push(format!(
-            "{}: retrain requested{after} for model {}{at}, id {}: {}; train on data from {}. Nobody answers it yet",
-            utc(record.as_of),
-            record.model,
-            record.request_id,
-            record.reason,
-            record.data_from.map_or_else(|| "where you like".to_owned(), utc)
-        ));
-        self.asked.push(asked);
-        if self.asked.len() > MOST {
-            self.asked.remove(0);
+        let data_from = record.data_from.map_or_else(|| "where you like".to_owned(), utc);
+        self.untold.push((asked, format!("for model {}, train on data from {data_from}", record.model)));
+        self.tell(false, lines);
+    }
+
+    /// Tells of the requests whose reports were read, or `all`: nothing more is to be read now.
+    pub fn tell(&mut self, all: bool, lines: &mut Vec<String>) {
+        let standings = &self.standings;
+        let read = |asked: &Asked| {
+            let report = asked.horizon.and_then(|horizon| standings.get(&horizon));
+            report.is_some_and(|report| report.as_of >= asked.as_of)
+        };
+        let (due, rest) = std::mem::take(&mut self.untold).into_iter().partition(|(asked, _)| all || read(asked));
+        self.untold = rest;
+        let due: Vec<(Asked, String)> = due;
+        for (mut asked, what) in due {
+            lines.extend(self.pass(asked.as_of));
+            asked.bars_after_flip = self.flip_at().map(|flip| (asked.as_of - flip) / self.spec.interval.micros());
+            let after = asked.bars_after_flip.map_or_else(String::new, |after| format!(" {after} bars after the flip"));
+            let at = asked.horizon.map_or_else(String::new, |horizon| format!(", {}", bars(horizon)));
+            let (time, id, reason) = (utc(asked.as_of), &asked.id, &asked.reason);
+            lines.push(format!(
+                "{time}: retrain requested{after}{at}: {reason}; id {id}, {what}; nobody answers it yet"
+            ));
+            self.asked.push(asked);
+            if self.asked.len() > MOST {
+                self.asked.remove(0);
+            }
         }
     }
 
@@ -187,51 +180,6 @@ impl Score {
         self.told = self.told.max(time);
         let flip = self.flip_at();
         (flip != before).then(|| format!("the {}", Rule::of(&self.spec, self.stretch(self.told)).text()))
-    }
-}
-
-/// How far ahead, in words.
-pub fn bars(horizon: u32) -> String {
-    format!("{horizon} {} ahead", if horizon == 1 { "bar" } else { "bars" })
-}
-
-/// A share in percent.
-pub fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
-}
-
-impl Standing {
-    /// The hit rate and its interval.
-    pub fn hits(&self) -> String {
-        match (self.hit_low, self.hit_high) {
-            (Some(low), Some(high)) => {
-                format!("{} ({:.1} to {:.1})", percent(self.hit_rate), low * 100.0, high * 100.0)
-            }
-            _ => percent(self.hit_rate),
-        }
-    }
-
-    /// The baseline that was right most often.
-    pub fn best_baseline(&self) -> (&'static str, Option<f64>) {
-        let Baselines { majority, persistence, reversal } = self.baselines;
-        let all = [("majority", majority), ("persistence", persistence), ("reversal", reversal)];
-        let rates = all.map(|(name, figures)| (name, figures.hit_rate));
-        rates.into_iter().max_by(|a, b| a.1.unwrap_or(0.0).total_cmp(&b.1.unwrap_or(0.0))).unwrap_or(("-", None))
-    }
-
-    /// For people, in a line.
-    pub fn text(&self, horizon: u32) -> String {
-        let (name, rate) = self.best_baseline();
-        format!(
-            "  {:<14} right {:<21} optimum {:>5}  frozen {:>5}  best baseline {:>5} {name:<11}  {:<8}  at {}",
-            bars(horizon),
-            self.hits(),
-            percent(self.optimum),
-            percent(self.frozen),
-            percent(rate),
-            self.state,
-            utc(self.as_of)
-        )
     }
 }
 
@@ -320,10 +268,19 @@ mod tests {
         score.requested(&crate::wire::retrain::decode_request(old.as_bytes()).unwrap(), true, &mut lines);
         assert!(lines.is_empty() && score.open().len() == 1 && score.asked.is_empty());
         score.requested(&crate::wire::retrain::decode_request(new.as_bytes()).unwrap(), false, &mut lines);
-        assert!(lines[0].contains("rule flips at") && lines[1].contains("12 bars after the flip"), "{lines:?}");
+        tell(&mut score, 111, 1, "ok", true);
+        assert!(lines.is_empty(), "its report was not read yet: {lines:?}");
+        lines = tell(&mut score, 112, 1, "degraded", false);
+        assert!(lines.len() == 2 && lines[0].contains("ok -> degraded"), "{lines:?}");
+        assert!(lines[1].contains("12 bars after the flip"), "{lines:?}");
+        let late = request("late");
+        score.requested(&crate::wire::retrain::decode_request(late.as_bytes()).unwrap(), false, &mut lines);
+        score.tell(true, &mut lines);
+        assert_eq!(score.asked.len(), 2);
+        lines.truncate(2);
         assert_eq!(score.asked[0].bars_after_flip, Some(12));
         let end = r#"{"request_id":"old","model":"m","result":"cancelled","requester":null,"reason":"r","as_of":1}"#;
         score.closed(&crate::wire::retrain::decode_closed(end.as_bytes()).unwrap(), false, &mut lines);
-        assert!(lines[2].contains("old ended: cancelled") && score.open().len() == 1, "{lines:?}");
+        assert!(lines[2].contains("old ended: cancelled") && score.open().len() == 2, "{lines:?}");
     }
 }

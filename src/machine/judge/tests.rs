@@ -151,12 +151,12 @@ proptest! {
         let (mut log, mut out, mut from): (Vec<Item>, _, _) = (Vec::new(), Vec::new(), 0);
         let mut judge = Judge::new(settings(2));
         for (cut, closed) in places.into_iter().chain([(lines.len(), 1)]) {
-            for at in from..cut {
+            for (at, line) in lines.iter().enumerate().take(cut).skip(from) {
                 close(&mut judge, &mut out);
-                feed(&mut judge, at as i64, &lines[at], false);
+                feed(&mut judge, at as i64, line, false);
                 if at + 1 == cut {
                     judge.questions().iter().for_each(|question| judge.answer(question));
-                    (0..closed).for_each(|_| drop(judge.close(&mut out)));
+                    (0..closed).for_each(|_| _ = judge.close(&mut out));
                 } else {
                     close(&mut judge, &mut out);
                 }

@@ -90,7 +90,7 @@ fn minute(n: i64) -> Vec<Told> {
                     target,
                     up: drawn & 1 == 0,
                     hit: drawn / 2 % 100 < if is_bad { 25 } else { 56 },
-                    unscorable: drawn / 256 % 50 == 0,
+                    unscorable: (drawn / 256).is_multiple_of(50),
                 });
             }
         }

@@ -11,7 +11,7 @@ use crate::flow::time::Micros;
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ResultLabel, TopicLabel};
 
 /// Counts at one moment.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Trades used.
     pub ticks: u64,

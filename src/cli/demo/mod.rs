@@ -40,8 +40,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// How often the threads are looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long what is under way may take to arrive, at the end.
-const DRAIN: Duration = Duration::from_secs(30);
+/// At the end, how long nothing of what is under way may arrive.
+const DRAIN: Duration = Duration::from_secs(15);
 /// Partitions of the topics that it makes.
 const PARTITIONS: i32 = 2;
 /// The market waits while this many trades are to be forecast ...
@@ -202,7 +202,7 @@ impl Stage {
     }
 
     fn drain(&mut self, sent: u64) -> anyhow::Result<()> {
-        let begun = Instant::now();
+        let mut moved = (Instant::now(), Counts::default(), 0);
         let mut all_used: Option<Instant> = None;
         loop {
             let counts = self.look(sent);
@@ -216,9 +216,12 @@ impl Stage {
             if (seen && lag == 0 && stored) || self.running.over() {
                 return Ok(());
             }
-            if begun.elapsed() > DRAIN {
+            if (counts, lag) != (moved.1, moved.2) {
+                moved = (Instant::now(), counts, lag);
+            }
+            if moved.0.elapsed() > DRAIN {
                 bail!(
-                    "after {} s, {} of {sent} trades were used, {lag} records were still to be settled or judged and {} of {} \
+                    "nothing has moved for {} s: {} of {sent} trades were used, {lag} records were still to be settled or judged and {} of {} \
                      rows stored: look at the log, and run with --set log.filter=info",
                     DRAIN.as_secs(),
                     counts.ticks,

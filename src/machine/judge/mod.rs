@@ -254,13 +254,18 @@ impl Judge {
         }
     }
 
-    /// Closes the next cohort that is due; `false` when none is.
+    /// Closes the next cohorts that are due, all of one model and target; `false` when none is.
+    ///
+    /// They close together because a commit may follow: what is closed is written down as a time.
     pub fn close(&mut self, out: &mut Vec<Judged>) -> bool {
         let partitions = self.settings.partitions;
         let due = self.models.iter().find(|(_, model)| model.due(partitions));
         let Some(name) = due.map(|(name, _)| Arc::clone(name)) else { return false };
         let model = self.models.get_mut(&name).expect("found just now");
-        self.open_rows -= model.close_first(&self.settings, false, out);
+        let Some(due) = model.first_open() else { return false };
+        while model.first_open() == Some(due) {
+            self.open_rows -= model.close_first(&self.settings, false, out);
+        }
         true
     }
 

@@ -150,7 +150,12 @@ proptest! {
         let mut judge = Judge::new(settings(2));
         for cut in places.into_iter().chain([lines.len()]) {
             for at in from..cut {
-                run(&mut judge, &lines[at..=at], at as i64, &mut out);
+                feed(&mut judge, at as i64, &lines[at], false);
+                judge.questions().iter().for_each(|question| judge.answer(question));
+                // A commit may follow whatever is closed, and it may be the last.
+                while judge.close(&mut out) && at + 1 < cut {
+                    log.extend(judge.save(at as i64 + 1));
+                }
                 log.extend(judge.save(at as i64 + 1));
             }
             let resume = usize::try_from(judge.resume(cut as i64)).unwrap();
@@ -164,6 +169,7 @@ proptest! {
                 feed(&mut judge, at as i64, line, true);
             }
             judge.rebuilt();
+            close(&mut judge, &mut out);
             from = cut;
         }
         prop_assert_eq!(out, expected);

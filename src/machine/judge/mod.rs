@@ -253,16 +253,16 @@ impl Judge {
         }
     }
 
-    /// Closes the cohorts of the next target that is due; `false` when none is. All of them in one step, for a commit is allowed
-    /// between any two: what is written down says of a target that it is closed, not for whom.
+    /// Closes the next cohorts that are due, all of one model and target; `false` when none is.
+    ///
+    /// They close together because a commit may follow: what is closed is written down as a time.
     pub fn close(&mut self, out: &mut Vec<Judged>) -> bool {
         let partitions = self.settings.partitions;
         let due = self.models.iter().find(|(_, model)| model.due(partitions));
         let Some(name) = due.map(|(name, _)| Arc::clone(name)) else { return false };
         let model = self.models.get_mut(&name).expect("found just now");
-        let first = |model: &Model| model.open.keys().next().map(|(target, _)| *target);
-        let target = first(model);
-        while first(model) == target {
+        let Some(due) = model.first_open() else { return false };
+        while model.first_open() == Some(due) {
             self.open_rows -= model.close_first(&self.settings, false, out);
         }
         true

@@ -31,6 +31,11 @@ impl Model {
         self.participants.values().min().copied().or(open)
     }
 
+    /// Target of the first open cohort.
+    pub(super) fn first_open(&self) -> Option<Micros> {
+        self.open.keys().next().map(|(target, _)| *target)
+    }
+
     /// Whether the first open cohort may close.
     pub(super) fn due(&self, partitions: i32) -> bool {
         let Some(((first, _), frontier)) = self.open.keys().next().zip(self.frontier()) else { return false };

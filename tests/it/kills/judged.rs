@@ -130,12 +130,12 @@ impl<'a> Referee<'a> {
         Self { world, settle: group("settle"), judge: group("judge") }
     }
 
-    /// Records and markers in the topics that the roles write, committed or not.
-    pub fn written(&self) -> i64 {
-        self.ends().iter().map(|(_, end)| end).sum()
+    /// Records and markers in a topic, committed or not.
+    pub fn end(&self, topic: &str) -> i64 {
+        (0..self.world.partitions).map(|partition| self.world.end(topic, partition)).sum()
     }
 
-    /// The ends of these topics, by name and partition.
+    /// The ends of the topics that the roles write, by name and partition.
     pub fn ends(&self) -> Vec<(String, i64)> {
         let topics = &self.world.topics;
         let names = [&topics.predictions, &topics.outcomes, &topics.accuracy, &topics.accuracy_state, &topics.retrain];

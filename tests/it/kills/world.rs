@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode;
 use serde_json::Value;
 use tickcast::config::{self, Config};
 use tickcast::flow::time::SECOND;
@@ -120,7 +121,15 @@ impl World {
 
     /// The end of a partition, open transactions included.
     pub fn end(&self, topic: &str, partition: i32) -> i64 {
-        self.probe.fetch_watermarks(topic, partition, CALL).expect("Kafka answers").1
+        // A client that has not heard of the topic yet says that there is no such partition.
+        let ends = (0..100).find_map(|_| match self.probe.fetch_watermarks(topic, partition, CALL) {
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) => {
+                std::thread::sleep(LOOK);
+                None
+            }
+            ends => Some(ends.expect("Kafka answers")),
+        });
+        ends.unwrap_or_else(|| panic!("{topic}/{partition} is unknown")).1
     }
 
     /// Whether a transaction is open in a partition of `bars`.

@@ -1,9 +1,18 @@
 //! Settings of every Kafka client: brokers and security from the configuration, the rest as each kind of client needs it.
 
+use std::time::{Duration, Instant};
+
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::RDKafkaErrorCode as Code;
 
+use super::KafkaError;
 use crate::config::Kafka;
+
+/// How long a broker may take to answer, and how long a partition may be unknown.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What every client needs: brokers, security, a name.
 pub fn base(config: &Kafka) -> ClientConfig {
@@ -56,4 +65,33 @@ pub fn producer(config: &Kafka) -> ClientConfig {
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", "200000");
     client
+}
+
+/// First and next offset of a partition, as `consumer` may see them: with `read_committed` the next is the last stable one.
+///
+/// A client that has just been made, or a topic that has, may not be known to each other yet: that is waited for.
+///
+/// # Errors
+/// When Kafka does not answer, or does not know the partition.
+pub fn bounds<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
+            Err(error)
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
+                ) && Instant::now() < deadline =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            other => {
+                return other.map_err(KafkaError::call(format!("asking where {topic} [{partition}] begins and ends")));
+            }
+        }
+    }
 }

@@ -78,9 +78,7 @@ impl History {
     /// # Errors
     /// When Kafka does not answer.
     pub fn bounds(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
-        self.log
-            .fetch_watermarks(&self.topic, partition, TIMEOUT)
-            .map_err(KafkaError::call(format!("asking for the offsets of {}/{partition}", self.topic)))
+        client::bounds(&*self.log, &self.topic, partition)
     }
 
     /// Reads `ranges` (partition to [begin, end)), giving each committed record to `each`.

@@ -82,7 +82,7 @@ impl Reader {
             settings.set("isolation.level", "read_uncommitted").create().map_err(connecting())?;
         let mut partitions = Vec::new();
         for id in partition_ids(&consumer, topic, only)? {
-            let (low, end) = watermarks(&uncommitted, topic, id)?;
+            let (low, end) = client::bounds(&uncommitted, topic, id)?;
             let start = match start {
                 Start::Beginning => low,
                 Start::End => end,
@@ -196,12 +196,6 @@ fn partition_ids(consumer: &BaseConsumer, topic: &str, only: Option<i32>) -> Res
     }
 }
 
-fn watermarks(consumer: &BaseConsumer, topic: &str, id: i32) -> Result<(i64, i64), KafkaError> {
-    consumer
-        .fetch_watermarks(topic, id, TIMEOUT)
-        .map_err(KafkaError::call(format!("asking where {topic} [{id}] begins and ends")))
-}
-
 /// Waits until the last stable offset (the end that a `read_committed` client is told) has reached the partition's end.
 fn wait_until_decided(
     consumer: &BaseConsumer,
@@ -210,7 +204,7 @@ fn wait_until_decided(
     patience: Duration,
 ) -> Result<(), KafkaError> {
     let begun = Instant::now();
-    while watermarks(consumer, topic, partition.id)?.1 < partition.end {
+    while client::bounds(consumer, topic, partition.id)?.1 < partition.end {
         if begun.elapsed() > patience {
             return Err(KafkaError::State(format!(
                 "{topic} [{}] has held an open transaction for {} s: find the producer that hangs, or wait for its timeout",

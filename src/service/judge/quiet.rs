@@ -93,9 +93,7 @@ impl Quiet {
     }
 
     fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
-        self.log
-            .fetch_watermarks(topic, partition, TIMEOUT)
-            .map_err(KafkaError::call(format!("asking for the offsets of {topic}/{partition}")))
+        client::bounds(&self.log, topic, partition)
     }
 }
 

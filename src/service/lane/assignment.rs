@@ -9,10 +9,10 @@ use rdkafka::consumer::Consumer;
 use super::partition::{Partition, Phase};
 use super::stage::Stage;
 use super::{Lane, LaneError};
-use crate::io::kafka::KafkaError;
 use crate::io::kafka::consumer::offsets;
 use crate::io::kafka::history::History;
 use crate::io::kafka::producer::{TransactionError, Transactions};
+use crate::io::kafka::{KafkaError, client};
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::takeover::{Facts, Takeover, decide};
 
@@ -157,10 +157,7 @@ impl<S: Stage> Lane<S> {
                 let metadata = element.as_ref().map(|element| element.metadata().to_owned()).unwrap_or_default();
                 (offset, metadata)
             });
-            let bounds = self
-                .consumer
-                .fetch_watermarks(input, number, TIMEOUT)
-                .map_err(KafkaError::call(format!("asking for the offsets of {input}/{number}")))?;
+            let bounds = client::bounds(&*self.consumer, input, number)?;
             let facts = Facts {
                 was_here: committed.is_none() && self.stage.was_here(number, history)?,
                 committed,

@@ -8,7 +8,7 @@ use super::batch::Content;
 use super::consumer::{StoreConsumer, TIMEOUT};
 use super::positions::{Place, Positions};
 use crate::io::kafka::topics::Topics;
-use crate::io::kafka::{KafkaError, topic_id};
+use crate::io::kafka::{KafkaError, client, topic_id};
 use crate::io::postgres::offsets::Source;
 
 /// An assigned partition as Kafka sees it.
@@ -36,9 +36,7 @@ pub fn locate(consumer: &StoreConsumer, topics: &Topics, places: &[Place]) -> Re
         if !identities.contains_key(topic) {
             identities.insert(topic, topic_id::identity(consumer.client(), topic, TIMEOUT)?.to_string());
         }
-        let (low, high) = consumer
-            .fetch_watermarks(topic, partition, TIMEOUT)
-            .map_err(KafkaError::call(format!("asking for the range of {topic}/{partition}")))?;
+        let (low, high) = client::bounds(consumer, topic, partition)?;
         let source = Source { topic: topic.to_owned(), partition, identity: identities[topic].clone() };
         located.push(Located { place: (content, partition), source, low, high });
     }

@@ -237,3 +237,48 @@ fn what_does_not_belong_is_told_apart() {
         lines(&[vec![], vec![], vec![Event::Bar { price: 1.0, complete: true, synthetic: false, scored: true }]]);
     assert_eq!(settler.apply(0, &next[2].said(), &mut out), Verdict::Full);
 }
+
+/// Symbols and versions come and go for a thousand hours of one-minute bars: what is kept is that of the last bars.
+#[test]
+fn what_is_kept_is_bounded_and_restarts_change_nothing() {
+    const MINUTES: i64 = 60_000;
+    let reference =
+        |end: i64| Reference { price: 100.0 + (end % 7) as f64, vwap: 100.0, complete: true, synthetic: false };
+    let lines = |end: i64| -> Vec<Line> {
+        let line = |number: i64, horizon| {
+            // Each symbol lives for 500 bars, then another one takes its place.
+            let (life, age) = ((end + 100 * number) / 500, (end + 100 * number) % 500);
+            let symbol = format!("S{number}-{life}");
+            let id = format!("{symbol}-{end}-{horizon}");
+            Line { symbol, end, horizon, reference: reference(end), scored: age < 499, silent: age == 499, id }
+        };
+        (0..3).flat_map(|number| [1, 4].map(|horizon| line(number, horizon))).collect()
+    };
+    let (mut whole, mut settler) = (new(), new());
+    let (mut log, mut first, mut next): (VecDeque<(Line, String)>, i64, i64) = (VecDeque::new(), 0, 0);
+    for end in 0..MINUTES {
+        for line in lines(end) {
+            let version = (end / 700).to_string();
+            let (mut expected, mut found) = (Vec::new(), Vec::new());
+            let said = Said { model_version: &version, ..line.said() };
+            assert_eq!(whole.apply(next, &said, &mut expected), settler.apply(next, &said, &mut found));
+            assert_eq!(expected, found, "bar {end}");
+            log.push_back((line, version));
+            next += 1;
+        }
+        let resume = settler.resume(next);
+        while first < resume {
+            log.pop_front();
+            first += 1;
+        }
+        // Two horizons back and the bar that is being read, six records each.
+        assert!(next - resume <= 9 * 6 && settler.ends.len() <= 9, "bar {end}: {} records", next - resume);
+        assert!(settler.pending() <= 3 * (1 + 4) && settler.tracks.len() <= 3 && settler.versions.len() <= 64);
+        if end % 3_000 == 2_999 {
+            settler = new();
+            for (offset, (line, version)) in (first..).zip(&log) {
+                settler.apply(offset, &Said { model_version: version, ..line.said() }, &mut Vec::new());
+            }
+        }
+    }
+}

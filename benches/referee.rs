@@ -1,8 +1,10 @@
 //! Settling and judging 1000 symbols at 3 horizons, beside forecasting the same stream. Everything that a process does with the
 //! records but Kafka itself: reading JSON, machines, writing JSON.
 //!
+//! Last, what a restore of the judge takes, Kafka apart: its items and the outcomes since, from JSON to a judge that goes on.
+//!
 //! `cargo bench --bench referee`: needs ONNX Runtime (`make bench` sets its place), no Kafka. One bar end after the other is
-//! forecast, settled and judged, so that all see the same machine; figures are medians over bar ends.
+//! forecast, settled and judged, so that all see the same machine; figures are means over bar ends.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use tickcast::flow::time::{Interval, Micros, SECOND};
 use tickcast::flow::trigger;
 use tickcast::io::inference;
 use tickcast::machine::forecaster::{Champion, Cycle, Forecaster, Position};
-use tickcast::machine::judge::{Judge, Judged, Settings};
+use tickcast::machine::judge::{Judge, Judged, Restored, Settings};
 use tickcast::machine::settler::Settler;
 use tickcast::wire;
 
@@ -39,7 +41,7 @@ fn main() {
             settle.push(took.1);
             judge.push(took.2);
         }
-        // Reports make every tenth bar end dear: means tell the cost, medians would hide it.
+        // Reports make every tenth bar end dear: a mean tells the cost, a median would hide it.
         let (f, s, j) = (mean(&forecast), mean(&settle), mean(&judge));
         println!(
             "  {ticks:>4} ticks a bar and symbol ({:>3} a prediction): forecast {:>8.2} ms, settle {:>6.2} ms, judge {:>6.2} ms: {:>5.1}%",
@@ -50,6 +52,11 @@ fn main() {
             (s + j) / f * 100.0
         );
     }
+    let mut stream = Stream::new(1);
+    // Until the window's blocks are all there, and nearly a whole one is not written down.
+    let bars = stream.champion.spec().bars_needed() + 15 + 549;
+    (0..bars).for_each(|_| _ = stream.bar(1));
+    stream.restore();
 }
 
 fn mean(times: &[Duration]) -> f64 {
@@ -68,6 +75,11 @@ struct Stream {
     bar: i64,
     offsets: [i64; 3],
     random: u64,
+    /// The judge's items by key, as they are in `accuracy.state`.
+    items: std::collections::BTreeMap<String, Vec<u8>>,
+    /// Outcomes from [`Judge::resume`] on, with their offsets.
+    log: std::collections::VecDeque<(i64, Vec<u8>)>,
+    settings: Settings,
 }
 
 impl Stream {
@@ -99,11 +111,14 @@ impl Stream {
             forecaster: Forecaster::new(rules, &champion),
             champion,
             settler: Settler::new(0, 10.0, 1_000_000),
-            judge: Judge::new(settings),
+            judge: Judge::new(settings.clone()),
             cycle: Cycle::default(),
             bar: 0,
             offsets: [0; 3],
             random: ticks as u64,
+            items: Default::default(),
+            log: Default::default(),
+            settings,
         }
     }
 
@@ -119,7 +134,14 @@ impl Stream {
         let began = Instant::now();
         let written = self.judged(&outcomes);
         std::hint::black_box(written);
-        (forecast, settle, began.elapsed())
+        let judge = began.elapsed();
+        let first = self.offsets[2] - outcomes.len() as i64;
+        self.log.extend((first..).zip(outcomes));
+        let resume = self.judge.resume(self.offsets[2]);
+        while self.log.front().is_some_and(|(offset, _)| *offset < resume) {
+            self.log.pop_front();
+        }
+        (forecast, settle, judge)
     }
 
     fn ticks(&mut self, ticks: usize) -> Vec<Vec<u8>> {
@@ -213,7 +235,38 @@ impl Stream {
             buffer.clear();
             wire::judge_state::encode(&item, &mut buffer);
             written += buffer.len();
+            self.items.insert(item.key().to_string(), buffer.clone());
         }
         written
+    }
+
+    /// Prints what a restore takes.
+    fn restore(&self) {
+        use wire::outcome::{Decoded, EvidenceRecord};
+        let began = Instant::now();
+        let mut restored = Restored::default();
+        for item in self.items.values() {
+            restored.take(wire::judge_state::decode(item).expect("an item"));
+        }
+        let (mut judge, problems) = Judge::restore(self.settings.clone(), restored);
+        let items = began.elapsed();
+        assert!(problems.is_empty(), "{problems:?}");
+        for (offset, outcome) in &self.log {
+            if let Decoded::Outcome(record) = wire::outcome::decode::<EvidenceRecord<'_>>(outcome).expect("an outcome")
+            {
+                judge.reapply(*offset, &record.evidence().expect("an outcome"));
+            }
+        }
+        judge.rebuilt();
+        let all = began.elapsed();
+        assert_eq!(judge.reports(), self.judge.reports(), "the judge that was lost");
+        println!(
+            "restore of the judge (aim: under a second): {:.2} s, of which {:.2} s for {} items ({:.1} MB), the rest for {} outcomes",
+            all.as_secs_f64(),
+            items.as_secs_f64(),
+            self.items.len(),
+            self.items.values().map(Vec::len).sum::<usize>() as f64 / 1e6,
+            self.log.len()
+        );
     }
 }

@@ -139,8 +139,12 @@ impl SaidRecord<'_> {
     pub fn said(&self) -> Result<Said<'_>, WireError> {
         let wrong = |why: String| WireError::Value { what: "prediction", why };
         let probabilities = match (self.p_down, self.p_flat, self.p_up) {
-            (Some(down), Some(flat), Some(up)) => Some(Probabilities { down, flat, up }).filter(|p| p.is_valid()),
-            _ => None,
+            (Some(down), Some(flat), Some(up)) => {
+                let p = Probabilities { down, flat, up };
+                Some(p.is_valid().then_some(p).ok_or_else(|| wrong("probabilities that cannot be".to_owned()))?)
+            }
+            (None, None, None) => None,
+            _ => return Err(wrong("some probabilities and not others".to_owned())),
         };
         let said = Said {
             prediction_id: &self.prediction_id,
@@ -169,6 +173,30 @@ impl SaidRecord<'_> {
         match said.problem() {
             Some(why) => Err(wrong(why.to_owned())),
             None => Ok(said),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"prediction_id":"0","symbol":"A","interval":"10s","horizon":1,"as_of":10000000,"target_time":20000000,"reference_price":1.5,"reference_vwap":1.5,"reference_complete":true,"reference_synthetic":false,"dead_band_bps":0.0,"p_down":0.25,"p_flat":0.25,"p_up":0.5,"decision":"up","abstain_reasons":[],"model":"m","model_version":"1","role":"champion"}"#;
+
+    #[test]
+    fn what_no_forecaster_writes_is_refused() {
+        let read = |text: &str| decode_said(text.as_bytes()).unwrap().said().map(|said| said.probabilities.is_some());
+        assert!(read(GOOD).unwrap());
+        assert!(!read(&GOOD.replace("0.25", "null").replace(":0.5,", ":null,")).unwrap());
+        for (from, to) in [
+            ("\"p_up\":0.5", "\"p_up\":0.9"),
+            ("\"p_up\":0.5", "\"p_up\":null"),
+            ("\"target_time\":20000000", "\"target_time\":30000000"),
+            ("\"decision\":\"up\"", "\"decision\":\"sideways\""),
+            ("\"reference_price\":1.5", "\"reference_price\":0"),
+            ("\"role\":\"champion\"", "\"role\":\"jester\""),
+        ] {
+            assert!(read(&GOOD.replace(from, to)).is_err(), "{to}");
         }
     }
 }

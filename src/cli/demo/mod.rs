@@ -51,10 +51,9 @@ const MOST_RECORDS: u64 = 20_000;
 /// The lanes look at their lag once a second: one that is seen this long after the last record is of after it.
 const LAG_SEEN: Duration = Duration::from_millis(2_200);
 
-/// What a demo has in place of the embedded defaults. Its referee must know what is usual, and see that it is over, within some
-/// hundred bars; and as one request is all that can be seen, it should not be a false alarm, which is likelier here than
-/// stated: in this market drifts last, so that easy and hard cohorts come in rows.
-pub const DEFAULTS: &str = "[judge]\nbaseline_n = 100\nwindow = 200\nin_control = 1000000.0\n";
+/// What a demo has in place of the embedded defaults: its referee must know what is usual, and see that it is over, within some
+/// hundred bars.
+pub const DEFAULTS: &str = "[judge]\nbaseline_n = 100\nwindow = 200\n";
 
 /// Watch a generated market become predictions, and the referee at work.
 ///
@@ -139,9 +138,9 @@ fn introduction(config: &Config, rule: &str) -> [String; 2] {
     [
         format!("a generated market, {rule}"),
         format!(
-            "the judge's reference is of {} cohorts that do not overlap, its window of {}, and a false alarm in {} cohorts is allowed \
-             (judge.baseline_n, judge.window, judge.in_control: a demo has defaults of its own, 100, 200 and 1000000)",
-            judge.baseline_n, judge.window, judge.in_control
+            "the judge's reference is of {} cohorts that do not overlap, its window of {} (judge.baseline_n, judge.window: a demo \
+             has defaults of its own, 100 and 200)",
+            judge.baseline_n, judge.window
         ),
     ]
 }

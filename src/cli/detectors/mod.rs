@@ -28,8 +28,9 @@ pub struct Detectors {
     /// Cohorts of the reference.
     #[arg(long, default_value_t = Settings::default().baseline_n, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     baseline_n: u32,
-    /// Cohorts between two false alarms that the threshold is made for.
-    #[arg(long, default_value_t = Settings::default().in_control, value_parser = in_control)]
+    /// Cohorts between two false alarms that the threshold is made for; fewer than judge.in_control, so that there are some to
+    /// count.
+    #[arg(long, default_value_t = 10_000.0, value_parser = in_control)]
     in_control: f64,
     /// Print the figures as one line of JSON.
     #[arg(long)]

@@ -74,14 +74,15 @@ pub struct Settings {
 
 impl Default for Settings {
     /// For bars of seconds to minutes, horizons of 1 to 15 bars and any number of symbols. 200 cohorts are half an hour of
-    /// 10 s bars at horizon 1 and two days of 1 m bars at horizon 15; one false alarm in 10,000 cohorts is one in 28 hours
-    /// of the former and one in 104 days of the latter.
+    /// 10 s bars at horizon 1 and two days of 1 m bars at horizon 15. A million cohorts between two false alarms are 116 days
+    /// of the former; the rate is stated for scores that are independent of each other, and hits that come in rows (drifts
+    /// last, and strong ones are easier to call) make it five to twenty times as high.
     fn default() -> Self {
         Self {
             kind: Kind::Cusum,
             baseline_n: 200,
             drop: 0.05,
-            in_control: 10_000.0,
+            in_control: 1_000_000.0,
             floor: 0.5,
             min_cohorts: 30,
             max_model_age: None,

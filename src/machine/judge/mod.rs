@@ -123,7 +123,8 @@ struct Model {
 /// Which partitions must have nothing to say, and up to which target cohorts of a model may then close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    model: Arc<str>,
+    /// Name of the model.
+    pub model: Arc<str>,
     frontier: Micros,
     /// The partitions of predictions that are no participants.
     pub absent: BTreeSet<i32>,

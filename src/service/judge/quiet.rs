@@ -19,11 +19,19 @@ use crate::service::settle;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Questions that were answered with yes, true for whoever has read the outcomes up to `until`.
+/// A question on its way to an answer. Each stage is asked about what lay before it when the one before had finished: ends are
+/// taken once, for a partition may be written to without end and still have nothing to say (its records are not wanted).
 pub(super) struct Look {
-    pub answered: Vec<Question>,
-    pub until: i64,
+    pub question: Question,
+    ticks: Ends,
+    /// Once the ticks are forecast.
+    predictions: Option<Ends>,
+    /// Once those predictions are settled: the answer holds for whoever has read the outcomes up to here.
+    until: Option<i64>,
 }
+
+/// Where partitions begin and end.
+type Ends = BTreeMap<i32, (i64, i64)>;
 
 /// Knows the groups before the judge; never joins them.
 pub(super) struct Quiet {
@@ -54,42 +62,32 @@ impl Quiet {
         })
     }
 
-    /// Looks at the absent partitions of `questions`; none when no question can be answered yet. Each stage is asked before
-    /// the next, so what one has finished is in the bounds of what follows.
-    pub fn look(&self, partition: i32, questions: Vec<Question>) -> Result<Option<Look>, KafkaError> {
-        let absent: Vec<i32> = questions
-            .iter()
-            .flat_map(|question| question.absent.iter().copied())
-            .collect::<std::collections::BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let mut quiet = BTreeMap::new();
-        let worked_off = |checkpoint: Checkpoint| has_closed_all(&checkpoint, self.interval);
-        let always = |_| true;
-        let stages: [(_, _, &dyn Fn(Checkpoint) -> bool); 2] =
-            [(&self.forecast, &self.topics.ticks, &worked_off), (&self.settle, &self.topics.predictions, &always)];
-        for (group, topic, finished) in stages {
-            let mut ends = BTreeMap::new();
-            for &number in &absent {
-                ends.insert(number, self.bounds(topic, number)?);
-            }
-            let committed = committed(group, topic, &absent)?;
-            for &number in &absent {
-                let (low, high) = ends[&number];
-                let reached =
-                    |(offset, metadata): &(i64, String)| *offset >= high && metadata.parse().is_ok_and(finished);
-                let done = low >= high || committed.get(&number).is_some_and(reached);
-                quiet.entry(number).and_modify(|all| *all &= done).or_insert(done);
+    /// Begins to look at the absent partitions of `question`.
+    pub fn begin(&self, question: Question) -> Result<Look, KafkaError> {
+        let ticks = self.ends(&self.topics.ticks, question.absent.iter())?;
+        Ok(Look { question, ticks, predictions: None, until: None })
+    }
+
+    /// Looks again; whether the absent partitions have nothing to say, for who has read partition `partition` of the outcomes up
+    /// to `next`.
+    pub fn advance(&self, look: &mut Look, partition: i32, next: i64) -> Result<bool, KafkaError> {
+        let interval = self.interval;
+        if look.predictions.is_none() {
+            let closed = |checkpoint: Checkpoint| has_closed_all(&checkpoint, interval);
+            if reached(&self.forecast, &self.topics.ticks, &look.ticks, closed)? {
+                look.predictions = Some(self.ends(&self.topics.predictions, look.ticks.keys())?);
             }
         }
-        let answered: Vec<Question> = questions
-            .into_iter()
-            .filter(|question| question.absent.iter().all(|p| quiet.get(p) == Some(&true)))
-            .collect();
-        if answered.is_empty() {
-            return Ok(None);
+        if let (Some(ends), None) = (&look.predictions, look.until)
+            && reached(&self.settle, &self.topics.predictions, ends, |_| true)?
+        {
+            look.until = Some(self.bounds(&self.topics.outcomes, partition)?.1);
         }
-        Ok(Some(Look { answered, until: self.bounds(&self.topics.outcomes, partition)?.1 }))
+        Ok(look.until.is_some_and(|until| next >= until))
+    }
+
+    fn ends<'a>(&self, topic: &str, partitions: impl Iterator<Item = &'a i32>) -> Result<Ends, KafkaError> {
+        partitions.map(|&number| Ok((number, self.bounds(topic, number)?))).collect()
     }
 
     fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
@@ -102,23 +100,28 @@ fn has_closed_all(checkpoint: &Checkpoint, interval: Interval) -> bool {
     checkpoint.watermark.is_none_or(|watermark| checkpoint.closed >= Some(interval.open_of(watermark)))
 }
 
-fn committed(
+/// Whether a group has committed these ends, with checkpoints that are `finished`. An empty partition has nothing to commit.
+fn reached(
     group: &BaseConsumer,
     topic: &str,
-    partitions: &[i32],
-) -> Result<BTreeMap<i32, (i64, String)>, KafkaError> {
+    ends: &Ends,
+    finished: impl Fn(Checkpoint) -> bool,
+) -> Result<bool, KafkaError> {
     let mut list = TopicPartitionList::new();
-    for &number in partitions {
+    for (&number, _) in ends.iter().filter(|(_, (low, high))| low < high) {
         list.add_partition(topic, number);
+    }
+    if list.count() == 0 {
+        return Ok(true);
     }
     let committed = group
         .committed_offsets(list, TIMEOUT)
         .map_err(KafkaError::call(format!("reading the committed offsets of {topic}")))?;
-    let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-        let offset = element.offset().to_raw().filter(|offset| *offset >= 0)?;
-        Some((element.partition(), (offset, element.metadata().to_owned())))
-    };
-    Ok(committed.elements().iter().filter_map(offset).collect())
+    Ok(committed.elements().iter().all(|element| {
+        let (_, high) = ends[&element.partition()];
+        element.offset().to_raw().is_some_and(|offset| offset >= high)
+            && element.metadata().parse().is_ok_and(&finished)
+    }))
 }
 
 #[cfg(test)]

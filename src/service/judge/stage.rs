@@ -10,10 +10,11 @@ use super::quiet::{Look, Quiet};
 use super::state::Keys;
 use crate::config::Config;
 use crate::flow::time::Micros;
+use crate::io::kafka::KafkaError;
 use crate::io::kafka::history::{History, Stored};
 use crate::io::kafka::topics::Topics;
 use crate::machine::checkpoint::Checkpoint;
-use crate::machine::judge::{Judge, Judged, Restored, Settings, Verdict};
+use crate::machine::judge::{Judge, Judged, Question, Restored, Settings, Verdict};
 use crate::service::lane::{Applied, LaneError, Outlet, Stage};
 use crate::service::requests::Requests;
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ReasonLabel, ResultLabel};
@@ -27,8 +28,8 @@ pub(super) struct OutcomesState {
     restored: Restored,
     pub keys: Keys,
     pub requests: Requests,
-    /// A look at the absent partitions that waits until this one has read what was there then.
-    look: Option<Look>,
+    /// Looks at the absent partitions of models, one a model.
+    looks: Vec<Look>,
     /// The cohort that has been waiting, and since when.
     waiting: Option<(Micros, Instant, String)>,
 }
@@ -57,6 +58,30 @@ impl Outcomes {
         }
         let (partition, offset) = (message.partition(), message.offset());
         tracing::warn!(count, topic = self.topics.outcomes, partition, offset, reason, why, "outcome skipped");
+    }
+
+    /// Begins a look at what `question` asks about, or goes on with it.
+    fn look(
+        &self,
+        partition: i32,
+        state: &mut OutcomesState,
+        question: Question,
+        next: i64,
+        due: &mut bool,
+    ) -> Result<(), KafkaError> {
+        let place = match state.looks.iter().position(|look| look.question.model == question.model) {
+            Some(place) => place,
+            None => {
+                state.looks.push(self.quiet.begin(question)?);
+                state.looks.len() - 1
+            }
+        };
+        if self.quiet.advance(&mut state.looks[place], partition, next)? {
+            let look = state.looks.swap_remove(place);
+            state.judge.answer(&look.question);
+            *due = true;
+        }
+        Ok(())
     }
 
     /// Notes for how long the oldest cohort has been waiting for somebody.
@@ -109,7 +134,7 @@ impl Stage for Outcomes {
             restored: Restored::default(),
             keys: Keys::default(),
             requests: Requests::default(),
-            look: None,
+            looks: Vec::new(),
             waiting: None,
         }
     }
@@ -211,19 +236,15 @@ impl Stage for Outcomes {
 
     fn survey(&mut self, partition: i32, state: &mut OutcomesState, next: i64) -> Result<bool, LaneError> {
         Self::note_waiting(state);
-        if state.look.is_none() {
-            let questions = state.judge.questions();
-            if questions.is_empty() {
-                return Ok(false);
-            }
-            state.look = self.quiet.look(partition, questions).unwrap_or_else(|error| {
+        let questions = state.judge.questions();
+        state.looks.retain(|look| questions.iter().any(|question| question.model == look.question.model));
+        let mut due = false;
+        for question in questions {
+            if let Err(error) = self.look(partition, state, question, next, &mut due) {
                 tracing::warn!(%error, "the absent partitions are looked at again");
-                None
-            });
+            }
         }
-        let Some(look) = state.look.take_if(|look| next >= look.until) else { return Ok(false) };
-        look.answered.iter().for_each(|question| state.judge.answer(question));
-        Ok(true)
+        Ok(due)
     }
 
     fn complaint(&self, state: &OutcomesState) -> Option<String> {

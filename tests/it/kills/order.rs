@@ -1,6 +1,7 @@
 //! In which order partitions and roles come does not matter to the judge; who comes after a cohort was closed is late.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -135,4 +136,32 @@ fn a_partition_that_comes_too_late_is_counted_and_then_takes_part() {
     let of_slow = |report: &&Value| report["symbol"].as_str().is_some_and(|symbol| slow.contains(symbol));
     let since = output.accuracy.iter().filter(of_slow).filter_map(|report| report["as_of"].as_i64()).min();
     assert!(since > Some(end_of(pause - 1)) && since < newest, "{since:?}");
+}
+
+/// A partition whose records are never wanted, and never end: it is not quiet for a moment, yet nobody waits for it.
+#[test]
+fn a_partition_of_noise_holds_nobody_up() {
+    let Some(expected) = undisturbed() else { return };
+    let world = World::make("noise", PARTITIONS, &settings()).unwrap();
+    let referee = Referee::new(&world);
+    world.feed(&whole());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let noise: BaseProducer = client::base(&world.config.kafka).set("linger.ms", "0").create().unwrap();
+            while !over.load(Ordering::Relaxed) {
+                let record = BaseRecord::<(), str>::to(&world.topics.ticks).partition(PARTITIONS - 1).payload("noise");
+                noise.send(record).map_err(|(error, _)| error).unwrap();
+                noise.poll(Duration::from_millis(2));
+            }
+            noise.flush(CALL).unwrap();
+        });
+        let mut process = world.start_as("forecast,verify", "0", &[]);
+        wait_until("everything is judged beside the noise", &mut [&mut process], || {
+            referee.closed() == Some(end_of(BARS - 1))
+        });
+        over.store(true, Ordering::Relaxed);
+        process.stop();
+    });
+    expected.judged.assert_same(&referee.output());
 }

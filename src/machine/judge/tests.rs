@@ -14,7 +14,7 @@ pub(super) fn settings(partitions: i32) -> Settings {
     Settings {
         report_every: 3,
         window: 20,
-        trigger: trigger::Settings { baseline_n: 5, cooldown: 20 * STEP, ..trigger::Settings::default() },
+        trigger: trigger::Settings { baseline_n: 5, in_control: 1e4, cooldown: 20 * STEP, ..Default::default() },
         partitions,
         max_open_rows: 100_000,
         acceptances: Vec::new(),

@@ -12,7 +12,7 @@ use crate::flow::trigger::{CohortScore, Detector, WindowHit};
 use super::Settings;
 
 /// Rows folded since the seal before another is made: a restore folds them again.
-const SEAL_AFTER: u64 = 50_000;
+const SEAL_AFTER: u64 = 20_000;
 
 /// One symbol's part in a cohort.
 pub struct Entry {

@@ -21,27 +21,25 @@ use tickcast::wire;
 /// 2024-01-01, a bar's start.
 const BEGIN: Micros = 1_704_067_200 * SECOND;
 const SYMBOLS: usize = 1_000;
-/// Bar ends that are measured: a report of every symbol falls on each tenth.
-const ROUNDS: usize = 60;
 
 fn main() {
     println!(
         "settling and judging {SYMBOLS} symbols at 3 horizons beside forecasting them (aim: less than a tenth), per bar end"
     );
-    for ticks in [3, 30, 300] {
+    for (ticks, rounds) in [(3, 60), (30, 60), (300, 60), (1_000, 20)] {
         let mut stream = Stream::new(ticks);
         for _ in 0..stream.champion.spec().bars_needed() + 20 {
             // Windows are warmed with few ticks: what counts is what follows.
             stream.bar(1);
         }
         let (mut forecast, mut settle, mut judge) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             let took = stream.bar(ticks);
             forecast.push(took.0);
             settle.push(took.1);
             judge.push(took.2);
         }
-        // Reports make every tenth bar end dear: a mean tells the cost, a median would hide it.
+        // Reports of every symbol make each tenth bar end dear: a mean tells the cost, a median would hide it.
         let (f, s, j) = (mean(&forecast), mean(&settle), mean(&judge));
         println!(
             "  {ticks:>4} ticks a bar and symbol ({:>3} a prediction): forecast {:>8.2} ms, settle {:>6.2} ms, judge {:>6.2} ms: {:>5.1}%",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 use tickcast::io::kafka::client;
+use tickcast::wire::tick::encode_watermark;
 
 use super::judged::{BARS, PARTITIONS, RULES, Referee, end_of, market, over, part, symbols_of, whole};
 use super::referee::undisturbed;
@@ -138,7 +139,7 @@ fn a_partition_that_comes_too_late_is_counted_and_then_takes_part() {
     assert!(since > Some(end_of(pause - 1)) && since < newest, "{since:?}");
 }
 
-/// A partition whose records are never wanted, and never end: it is not quiet for a moment, yet nobody waits for it.
+/// A partition whose records bring no symbol, and never end: it is not worked off for a moment, yet nobody waits for it.
 #[test]
 fn a_partition_of_noise_holds_nobody_up() {
     let Some(expected) = undisturbed() else { return };
@@ -147,10 +148,13 @@ fn a_partition_of_noise_holds_nobody_up() {
     world.feed(&whole());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when the test fails: the scope waits for the thread.
+        let _end = End(&over);
         scope.spawn(|| {
             let noise: BaseProducer = client::base(&world.config.kafka).set("linger.ms", "0").create().unwrap();
+            let old = encode_watermark(end_of(0));
             while !over.load(Ordering::Relaxed) {
-                let record = BaseRecord::<(), str>::to(&world.topics.ticks).partition(PARTITIONS - 1).payload("noise");
+                let record = BaseRecord::<(), [u8]>::to(&world.topics.ticks).partition(PARTITIONS - 1).payload(&old);
                 noise.send(record).map_err(|(error, _)| error).unwrap();
                 noise.poll(Duration::from_millis(2));
             }
@@ -160,8 +164,16 @@ fn a_partition_of_noise_holds_nobody_up() {
         wait_until("everything is judged beside the noise", &mut [&mut process], || {
             referee.closed() == Some(end_of(BARS - 1))
         });
-        over.store(true, Ordering::Relaxed);
         process.stop();
     });
     expected.judged.assert_same(&referee.output());
+}
+
+/// Sets its flag when it goes out of scope.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

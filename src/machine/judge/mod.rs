@@ -125,6 +125,8 @@ struct Model {
 pub struct Question {
     /// Name of the model.
     pub model: Arc<str>,
+    /// Target of the oldest cohort that waits for the answer.
+    pub first: Micros,
     frontier: Micros,
     /// The partitions of predictions that are no participants.
     pub absent: BTreeSet<i32>,
@@ -241,7 +243,7 @@ impl Judge {
             let first = model.open.keys().next()?.0;
             let absent: BTreeSet<i32> = all.clone().filter(|p| !model.participants.contains_key(p)).collect();
             let waits = first <= frontier && first > model.cleared && !absent.is_empty();
-            waits.then(|| Question { model: Arc::clone(name), frontier, absent })
+            waits.then(|| Question { model: Arc::clone(name), first, frontier, absent })
         };
         self.models.iter().filter_map(ask).collect()
     }

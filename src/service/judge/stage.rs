@@ -95,7 +95,7 @@ impl Outcomes {
         let asks = || {
             let question = state.judge.questions().into_iter().next()?;
             let why = format!("partitions {:?} of ticks or predictions are not worked off", question.absent);
-            Some((Micros::MIN, why))
+            Some((question.first, why))
         };
         state.waiting = match (waits.or_else(asks), state.waiting.take()) {
             (Some((target, _)), Some(before)) if before.0 == target => Some(before),

@@ -1,6 +1,9 @@
 //! JSON of what comes in: trades, gaps and watermarks.
 //!
-//! A good record is read in one pass without copying; only a bad one is read again, to say what is wrong with it.
+//! A good record is read in one pass without copying: a plain one by [`scan`], any other by serde. Only a bad one is read
+//! again, to say what is wrong with it.
+
+mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,6 +25,14 @@ pub fn decode(bytes: Option<&[u8]>, max_bytes: usize) -> Result<Record<'_>, Reas
     if bytes.len() > max_bytes {
         return Err(Reason::Oversized);
     }
+    let Some(raw) = scan::plain(bytes) else { return decode_with_serde(bytes) };
+    let record = raw.into_record()?;
+    record.check()?;
+    Ok(record)
+}
+
+/// [`decode`] for whatever is JSON, and for what is not.
+fn decode_with_serde(bytes: &[u8]) -> Result<Record<'_>, Reason> {
     // serde would take an array for a struct as well.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(Reason::Malformed);
@@ -32,7 +43,7 @@ pub fn decode(bytes: Option<&[u8]>, max_bytes: usize) -> Result<Record<'_>, Reas
     Ok(record)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct RawTick<'a> {
     #[serde(borrow, default)]
     kind: Option<Text<'a>>,

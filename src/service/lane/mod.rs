@@ -193,8 +193,12 @@ impl<S: Stage> Lane<S> {
 
     fn turns(&mut self, consumer: &LaneConsumer) -> Result<(), LaneError> {
         while !self.parts.stop.requested() {
-            let wait = if self.outlet.open.is_some() { Duration::ZERO } else { IDLE_POLL };
-            let drained = match consumer.poll(wait) {
+            // A poll that may wait reads the clock once more than one that may not, and under backlog nothing is waited for.
+            let polled = match consumer.poll(Duration::ZERO) {
+                None if self.outlet.open.is_none() => consumer.poll(IDLE_POLL),
+                polled => polled,
+            };
+            let drained = match polled {
                 Some(Ok(message)) => {
                     self.record(&message)?;
                     false

@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod feature_rows;
 pub mod features;
 pub mod gaps;
+pub mod hex;
 pub mod indicator;
 pub mod judge_state;
 pub mod market;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::bar::Bar;
+use super::hex::Hex;
 use super::symbol::Symbol;
 use super::time::{Interval, Micros};
 
@@ -165,8 +166,8 @@ impl From<&Bar> for Reference {
 /// One record per symbol, closed bar and horizon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// See [`prediction_id`].
-    pub prediction_id: String,
+    /// See [`PredictionId`].
+    pub prediction_id: PredictionId,
     /// The instrument.
     pub symbol: Symbol,
     /// Length of its bars.
@@ -197,28 +198,39 @@ pub struct Prediction {
     pub model_version: Arc<str>,
     /// Who said it.
     pub role: Role,
-    /// XXH3-64 of the model's input row (f32, little endian), 16 hexadecimal digits; absent when there was none.
-    pub feature_digest: Option<String>,
+    /// XXH3-64 of the model's input row (f32, little endian); absent when there was none.
+    pub feature_digest: Option<Hex<16>>,
     /// Latest trade time in the window.
     pub max_event_time: Micros,
 }
 
-/// The id of a prediction: the first 16 bytes of the SHA-256 of `symbol|interval|as_of|horizon|model|version`, in hexadecimal.
+/// The first 16 bytes of the SHA-256 of `symbol|interval|as_of|horizon|model|version`, in hexadecimal.
 ///
 /// The same bar scored again by the same model has the same id, so a consumer can drop what it has seen.
-pub fn prediction_id(
-    symbol: &str,
-    interval: Interval,
-    as_of: Micros,
-    horizon: u32,
-    model: &str,
-    version: &str,
-) -> String {
-    let mut hash = Sha256::new();
-    hash.update(format!("{symbol}|{interval}|{as_of}|{horizon}|{model}|{version}"));
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    hash.finalize()[..16].iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+pub type PredictionId = Hex<32>;
+
+/// Makes the ids of one model's predictions at one bar end: what all of them share is written once.
+pub struct PredictionIds {
+    close: String,
+    /// One a horizon.
+    models: Vec<String>,
+}
+
+impl PredictionIds {
+    /// For the bars of `interval` that end at `as_of`, and a model that looks `horizons` bars ahead.
+    pub fn new(interval: Interval, as_of: Micros, horizons: &[u32], model: &str, version: &str) -> Self {
+        let models = horizons.iter().map(|horizon| format!("{horizon}|{model}|{version}")).collect();
+        Self { close: format!("|{interval}|{as_of}|"), models }
+    }
+
+    /// The id for `symbol` at the horizon of this index.
+    ///
+    /// # Panics
+    /// When there is no such horizon.
+    pub fn id(&self, symbol: &str, horizon: usize) -> PredictionId {
+        let hash = Sha256::new().chain_update(symbol).chain_update(&self.close).chain_update(&self.models[horizon]);
+        Hex::of(&hash.finalize())
+    }
 }
 
 #[cfg(test)]
@@ -228,9 +240,9 @@ mod tests {
     #[test]
     fn ids_are_stable() {
         let minute = Interval::from_seconds(60).unwrap();
-        let id = prediction_id("BTC-USDT.BINANCE-SPOT", minute, 1_700_000_040_000_000, 5, "reference", "1.0.0");
+        let ids = PredictionIds::new(minute, 1_700_000_040_000_000, &[1, 5], "reference", "1.0.0");
         // printf '%s' 'BTC-USDT.BINANCE-SPOT|1m|1700000040000000|5|reference|1.0.0' | sha256sum | cut -c1-32
-        assert_eq!(id, "6a75deabb706991c651b74e01fe669e3");
+        assert_eq!(&*ids.id("BTC-USDT.BINANCE-SPOT", 1), "6a75deabb706991c651b74e01fe669e3");
     }
 
     #[test]

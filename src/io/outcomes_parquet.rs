@@ -173,7 +173,7 @@ impl Rows for Prediction {
             reasons.append(true);
         }
         vec![
-            ("prediction_id", texts(all().map(|p| p.prediction_id.as_str())), false),
+            ("prediction_id", texts(all().map(|p| &*p.prediction_id)), false),
             ("symbol", texts(all().map(|p| p.symbol.as_str())), false),
             ("interval", texts(intervals.iter().map(String::as_str)), false),
             ("horizon", Arc::new(UInt32Array::from_iter_values(all().map(|p| p.horizon))), false),

@@ -9,6 +9,7 @@ use super::retrain::{ClosedRecord, RequestRecord};
 use super::{bar, outcome, prediction, retrain};
 use crate::flow::bar::Bar;
 use crate::flow::dead_letter::Reason;
+use crate::flow::hex::Hex;
 use crate::flow::outcome::{Outcome, Passage, Prices, Realised, Settled, Unscorable, settle};
 use crate::flow::prediction::{AbstainReason, Decision, Prediction, Probabilities, Reference, Role};
 use crate::flow::symbol::Symbol;
@@ -48,7 +49,7 @@ fn a_bar() -> Bar {
 
 fn a_prediction() -> Prediction {
     Prediction {
-        prediction_id: "0".repeat(32),
+        prediction_id: Hex::of(&[]),
         symbol: Symbol::new("A").unwrap(),
         interval: "10s".parse().unwrap(),
         horizon: 1,
@@ -64,7 +65,7 @@ fn a_prediction() -> Prediction {
         model: "m".into(),
         model_version: "1".into(),
         role: Role::Champion,
-        feature_digest: Some("0".repeat(16)),
+        feature_digest: Some(Hex::of(&[])),
         max_event_time: 5,
     }
 }

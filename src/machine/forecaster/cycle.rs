@@ -88,7 +88,7 @@ impl Forecaster {
         }
         let newest: Vec<_> = closing.iter().map(|&place| (place, 0)).collect();
         self.feature_rows(&newest, champion, out);
-        self.predict(&closing, champion, out);
+        self.predict(&closing, end, champion, out);
         self.book.remove(&gone);
         self.closed = Some(end);
         self.gaps.forget_until(end);

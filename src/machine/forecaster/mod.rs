@@ -26,8 +26,9 @@ use self::book::Book;
 use crate::flow::features::{FeatureError, FeatureSet};
 use crate::flow::gaps::Gaps;
 use crate::flow::model::{ModelSpec, Scorer};
+use crate::flow::prediction::PredictionIds;
 use crate::flow::rules::Rules;
-use crate::flow::time::Micros;
+use crate::flow::time::{Interval, Micros};
 use crate::machine::checkpoint::Checkpoint;
 
 /// A model with its features planned: what a lane scores with. One per lane, shared by its partitions.
@@ -56,6 +57,10 @@ impl Champion {
     /// The model's declaration.
     pub fn spec(&self) -> &ModelSpec {
         self.scorer.spec()
+    }
+
+    fn ids(&self, interval: Interval, as_of: Micros) -> PredictionIds {
+        PredictionIds::new(interval, as_of, &self.spec().horizons, &self.name, &self.version)
     }
 }
 

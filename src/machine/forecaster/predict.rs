@@ -1,16 +1,18 @@
 //! From feature rows to predictions: who is scored, who abstains and why.
 
-use xxhash_rust::xxh3::Xxh3Default;
+use arrow::datatypes::ToByteSlice;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Champion, Cycle, Forecaster};
 use crate::flow::bar::Bar;
+use crate::flow::hex::Hex;
 use crate::flow::model::CLASSES;
-use crate::flow::prediction::{AbstainReason, Decision, Prediction, Probabilities, Reference, Role, prediction_id};
+use crate::flow::prediction::{AbstainReason, Decision, Prediction, PredictionIds, Probabilities, Reference, Role};
 use crate::flow::time::Micros;
 
 impl Forecaster {
     /// Predictions for the symbols whose bar just closed, in their order.
-    pub(super) fn predict(&mut self, places: &[u32], champion: &mut Champion, out: &mut Cycle) {
+    pub(super) fn predict(&mut self, places: &[u32], end: Micros, champion: &mut Champion, out: &mut Cycle) {
         let mut reasons: Vec<Vec<AbstainReason>> = places.iter().map(|&place| self.unready(place, champion)).collect();
         let scored: Vec<usize> = (0..places.len()).filter(|&row| reasons[row].is_empty()).collect();
         let outputs = self.score(places, &scored, champion, out);
@@ -21,10 +23,11 @@ impl Forecaster {
                 None => reasons[row].push(AbstainReason::ScoringFailed),
             }
         }
+        let ids = champion.ids(self.rules.interval, end);
         for ((&place, reasons), output) in places.iter().zip(reasons).zip(output) {
-            let Some(bar) = self.book.get(place).last.clone() else { continue };
+            let Some(bar) = &self.book.get(place).last else { continue };
             for index in 0..champion.spec().horizons.len() {
-                let prediction = self.prediction(&bar, index, champion, &reasons, output.as_ref());
+                let prediction = self.prediction(bar, index, champion, &ids, &reasons, output.as_ref());
                 out.predictions.push(prediction);
             }
         }
@@ -34,8 +37,9 @@ impl Forecaster {
     pub(super) fn predict_silent(&self, last: &Bar, end: Micros, champion: &Champion, out: &mut Cycle) {
         let mut bar = last.synthetic_next(true);
         bar.close_time = end;
+        let ids = champion.ids(self.rules.interval, end);
         for index in 0..champion.spec().horizons.len() {
-            out.predictions.push(self.prediction(&bar, index, champion, &[AbstainReason::Silent], None));
+            out.predictions.push(self.prediction(&bar, index, champion, &ids, &[AbstainReason::Silent], None));
         }
     }
 
@@ -69,7 +73,7 @@ impl Forecaster {
         let input = scorer.input(scored.len());
         // The digest is taken while the row is still in the cache.
         let rows = scored.iter().zip(input.chunks_exact_mut(width));
-        let digests: Vec<u64> = rows
+        let digests: Vec<Hex<16>> = rows
             .map(|(&row, place)| {
                 self.book.get(places[row]).rows.copy_to(place);
                 digest(place)
@@ -97,6 +101,7 @@ impl Forecaster {
         bar: &Bar,
         index: usize,
         champion: &Champion,
+        ids: &PredictionIds,
         reasons: &[AbstainReason],
         scores: Option<&Scores>,
     ) -> Prediction {
@@ -112,14 +117,7 @@ impl Forecaster {
             _ => Decision::Abstain,
         };
         Prediction {
-            prediction_id: prediction_id(
-                bar.symbol.as_str(),
-                interval,
-                as_of,
-                horizon,
-                &champion.name,
-                &champion.version,
-            ),
+            prediction_id: ids.id(bar.symbol.as_str(), index),
             symbol: bar.symbol.clone(),
             interval,
             horizon,
@@ -135,7 +133,7 @@ impl Forecaster {
             model: champion.name.clone(),
             model_version: champion.version.clone(),
             role: Role::Champion,
-            feature_digest: scores.map(|scores| format!("{:016x}", scores.digest)),
+            feature_digest: scores.map(|scores| scores.digest),
             max_event_time: bar.last_event_time,
         }
     }
@@ -164,12 +162,12 @@ struct Scores {
     /// One a horizon.
     probabilities: Vec<Probabilities>,
     /// Digest of the input.
-    digest: u64,
+    digest: Hex<16>,
 }
 
 impl Scores {
     /// Takes an output row, unless it holds what no probability can be.
-    fn checked(row: &[f32], digest: u64) -> Option<Self> {
+    fn checked(row: &[f32], digest: Hex<16>) -> Option<Self> {
         let probabilities: Vec<_> = row
             .chunks_exact(CLASSES)
             .map(|class| Probabilities { down: class[0], flat: class[1], up: class[2] })
@@ -178,17 +176,11 @@ impl Scores {
     }
 }
 
-fn digest(row: &[f32]) -> u64 {
-    const AT_ONCE: usize = 256;
-    let mut hash = Xxh3Default::new();
-    let mut bytes = [0; 4 * AT_ONCE];
-    for values in row.chunks(AT_ONCE) {
-        for (place, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {
-            *place = value.to_le_bytes();
-        }
-        hash.update(&bytes[..4 * values.len()]);
-    }
-    hash.digest()
+// What lies in memory is what the digest is of.
+const _: () = assert!(cfg!(target_endian = "little"), "digests are of little-endian values");
+
+fn digest(row: &[f32]) -> Hex<16> {
+    Hex::of(&xxh3_64(row.to_byte_slice()).to_be_bytes())
 }
 
 #[cfg(test)]
@@ -200,7 +192,7 @@ mod tests {
         for len in [0, 1, 255, 256, 257, 1_024, 1_100] {
             let row: Vec<f32> = (0..len).map(|n| n as f32 * 0.37 - 3.0).collect();
             let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
-            assert_eq!(digest(&row), xxhash_rust::xxh3::xxh3_64(&bytes));
+            assert_eq!(&*digest(&row), format!("{:016x}", xxh3_64(&bytes)));
         }
     }
 }

@@ -37,7 +37,7 @@ impl From<&Prediction> for Said {
             horizon: p.horizon,
             reasons: p.abstain_reasons.clone(),
             reference: p.reference,
-            digest: p.feature_digest.clone(),
+            digest: p.feature_digest.map(|digest| digest.to_string()),
             probabilities: p.probabilities.map(|p| [p.down, p.flat, p.up]),
             max_event_time: p.max_event_time,
         }

@@ -2,7 +2,8 @@
 //! takes afterwards.
 //!
 //! `cargo bench --bench restore`, with `TICKCAST__KAFKA__BROKERS` set (`make bench` sets it). The lane is restored in processes of
-//! its own, as after a crash: once with one symbol, whose memory is what a lane takes without symbols, then with 1000.
+//! its own, as after a crash: with one symbol, with 1000 and with 3000. From the last two comes what a further symbol takes:
+//! what does not grow with symbols (the fetch queue, the runtime) is in both.
 
 #[allow(dead_code, reason = "each bench uses its part of it")]
 mod support;
@@ -23,6 +24,7 @@ const WINDOW: usize = 256;
 const SEQUENCE: usize = 64;
 const BARS: i64 = 319;
 const SYMBOLS: usize = 1_000;
+const MORE_SYMBOLS: usize = 3_000;
 const RUNS: usize = 3;
 /// Where a process finds what to restore: prefix and group.
 const CHILD: &str = "TICKCAST_BENCH_RESTORE";
@@ -46,13 +48,15 @@ fn main() {
     let one = child(&filled(&bench, 1), 1);
     let topic = filled(&bench, SYMBOLS);
     let many = child(&topic, RUNS);
-    let growth = (many.resident - one.resident) * 1_024.0 / (SYMBOLS - 1) as f64;
-    println!(
-        "  the process, everything: {growth:.0} bytes, {:.2} times ({:.0} MB with one symbol, {:.0} MB with {SYMBOLS})",
-        growth / bare as f64,
-        one.resident / 1_024.0,
-        many.resident / 1_024.0
-    );
+    let more = child(&filled(&bench, MORE_SYMBOLS), RUNS);
+    let growth = |from: &Measured, to: &Measured, symbols: usize| {
+        let bytes = (to.resident - from.resident) * 1_024.0 / symbols as f64;
+        format!("{bytes:.0} bytes, {:.2} times", bytes / bare as f64)
+    };
+    println!("  the process, each further symbol: {}", growth(&many, &more, MORE_SYMBOLS - SYMBOLS));
+    println!("  the process, the first {SYMBOLS}: {}", growth(&one, &many, SYMBOLS - 1));
+    let megabytes = [&one, &many, &more].map(|measured| format!("{:.0} MB", measured.resident / 1_024.0)).join(", ");
+    println!("  the process with 1, {SYMBOLS} and {MORE_SYMBOLS} symbols: {megabytes}");
     println!("restore of {SYMBOLS} symbols, {BARS} bars each (aim: under 1 s):");
     println!("  assignment to windows {:.2} s, start of the process's lane to ready {:.2} s", many.restore, many.ready);
     println!("  of one symbol: {:.2} s, {:.2} s", one.restore, one.ready);

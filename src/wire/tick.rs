@@ -6,11 +6,12 @@
 mod scan;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::flow::dead_letter::Reason;
 use crate::flow::tick::{Gap, Record, Side, Trade, TradeId};
@@ -33,7 +34,11 @@ pub fn decode(bytes: Option<&[u8]>, max_bytes: usize) -> Result<Record<'_>, Reas
 
 /// [`decode`] for whatever is JSON, and for what is not.
 fn decode_with_serde(bytes: &[u8]) -> Result<Record<'_>, Reason> {
-    // serde would take an array for a struct as well.
+    // serde passes over the texts of fields that are not ours as they are.
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(Reason::Malformed);
+    }
+    // It would take an array for a struct as well.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(Reason::Malformed);
     }
@@ -96,35 +101,37 @@ impl<'a> RawTick<'a> {
 
 /// Says what keeps `bytes` from being a [`RawTick`].
 fn diagnose(bytes: &[u8]) -> Reason {
-    let Ok(Value::Object(fields)) = serde_json::from_slice(bytes) else { return Reason::Malformed };
-    let wrong =
-        |name: &str, right: fn(&Value) -> bool| fields.get(name).is_some_and(|value| !value.is_null() && !right(value));
-    let text = |value: &Value| value.is_string();
-    let decimal = |value: &Value| value.is_number() || value.is_string();
-    let typed = wrong("kind", text)
-        || wrong("symbol", text)
-        || wrong("side", text)
-        || wrong("price", decimal)
-        || wrong("size", decimal)
-        || wrong("trade_id", decimal);
-    if typed {
+    // As raw text: a number that no f64 holds is JSON all the same.
+    let Ok(fields) = serde_json::from_slice::<HashMap<String, &RawValue>>(bytes) else { return Reason::Malformed };
+    let given = |name: &str| fields.get(name).map(|value| value.get()).filter(|&value| value != "null");
+    let is_text = |value: &str| value.starts_with('"');
+    let is_number = |value: &str| value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let decimal = |value: &str| is_number(value) || is_text(value);
+    let is_finite = |value: &str| value.parse().is_ok_and(f64::is_finite);
+    if ["kind", "symbol", "side"].into_iter().filter_map(given).any(|value| !is_text(value))
+        || ["price", "size", "trade_id"].into_iter().filter_map(given).any(|value| !decimal(value))
+    {
         return Reason::WrongType;
     }
-    for name in ["event_time", "from", "to"] {
-        match fields.get(name) {
-            None | Some(Value::Null) => {}
-            Some(Value::Number(number)) if number.is_i64() => {}
+    for time in ["event_time", "from", "to"].into_iter().filter_map(given) {
+        match time.parse::<i64>() {
+            Ok(_) => {}
             // A whole number that does not fit 64 bits is a time all the same, an absurd one.
-            Some(Value::Number(number)) if number.is_u64() || number.as_f64().is_some_and(|x| x.abs() > 9e18) => {
+            Err(_) if is_number(time) && time.parse().is_ok_and(|time: f64| time.abs() > 9e18) => {
                 return Reason::BadTime;
             }
-            Some(_) => return Reason::WrongType,
+            Err(_) => return Reason::WrongType,
         }
     }
-    if wrong("trade_id", |value| value.is_string() || value.is_u64()) {
+    if given("trade_id").is_some_and(|id| !is_text(id) && id.parse::<u64>().is_err()) {
         return Reason::BadTradeId;
     }
-    // A field given twice: which one is meant nobody knows.
+    for (name, reason) in [("price", Reason::BadPrice), ("size", Reason::BadSize)] {
+        if given(name).is_some_and(|value| is_number(value) && !is_finite(value)) {
+            return reason;
+        }
+    }
+    // A field given twice, which one is meant nobody knows; or half a character in a text.
     Reason::Malformed
 }
 
@@ -211,8 +218,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawId<'a> {
 pub struct TradeRecord<'a> {
     pub symbol: &'a str,
     /// Written as it was read, digit for digit.
-    pub price: &'a serde_json::value::RawValue,
-    pub size: &'a serde_json::value::RawValue,
+    pub price: &'a RawValue,
+    pub size: &'a RawValue,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub side: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -281,6 +288,7 @@ mod tests {
             assert_eq!(reason(json), Reason::Malformed, "{json}");
         }
         assert_eq!(decode(Some(b"{\"symbol\":\"\xff\"}"), 1_000), Err(Reason::Malformed));
+        assert_eq!(decode(Some(b"{\"junk\":\"\xff\"}"), 1_000), Err(Reason::Malformed));
         assert_eq!(reason("{}"), Reason::MissingField);
         let cases = [
             (r#""price":true"#, Reason::WrongType),
@@ -296,13 +304,20 @@ mod tests {
             (r#""price":"NaN""#, Reason::BadPrice),
             (r#""price":"abc""#, Reason::BadPrice),
             (r#""price":"inf""#, Reason::BadPrice),
+            (r#""price":1e400"#, Reason::BadPrice),
+            (r#""price":-1e400"#, Reason::BadPrice),
             (r#""size":0"#, Reason::BadSize),
+            (r#""size":1e400"#, Reason::BadSize),
+            (r#""size":"1e400""#, Reason::BadSize),
             (r#""side":"BUY""#, Reason::BadSide),
             (r#""event_time":0"#, Reason::BadTime),
             (r#""event_time":1723161240000"#, Reason::BadTime),
             (r#""event_time":1723161240000000000"#, Reason::BadTime),
             (r#""event_time":18446744073709551615"#, Reason::BadTime),
             (r#""event_time":99999999999999999999999"#, Reason::BadTime),
+            (r#""event_time":1e400"#, Reason::BadTime),
+            (r#""event_time":true"#, Reason::WrongType),
+            (r#""trade_id":1e400"#, Reason::BadTradeId),
             (r#""trade_id":-5"#, Reason::BadTradeId),
         ];
         for (field, expected) in cases {

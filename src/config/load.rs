@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn retention_is_a_day_or_more_or_off() {
+        let retention = |text: &str| {
+            let set = assignments(&[&format!("store.retention={text}")]);
+            load_from("", None, environment(&[]), &set)
+                .map(|config| config.store.retention.get().map(|span| span.get()))
+        };
+        assert!(matches!(retention("off"), Ok(None)));
+        assert!(matches!(retention("1day"), Ok(Some(span)) if span.as_secs() == 86_400));
+        assert!(retention("23h 59m").unwrap_err().to_string().contains("store.retention"));
+    }
+
+    #[test]
     fn every_problem_is_named_at_once() {
         let error = load_from(
             "",

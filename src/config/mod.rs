@@ -156,6 +156,7 @@ pub struct Postgres {
 pub struct Store {
     pub batch_rows: usize,
     pub linger: Span,
+    pub retention: Off<Span>,
 }
 
 /// `[http]`
@@ -268,6 +269,10 @@ impl Config {
         require((0.0..=1_000.0).contains(&self.fees.bps), "fees.bps must lie between 0 and 1000");
         require((1..=64).contains(&self.model.intra_threads), "model.intra_threads must lie between 1 and 64");
         require((1..=10_000).contains(&self.store.batch_rows), "store.batch_rows must lie between 1 and 10000");
+        require(
+            self.store.retention.get().is_none_or(|span| span.get() >= Duration::from_secs(86_400)),
+            "store.retention is below 1day: tables are dropped by whole UTC days; give a longer duration or off",
+        );
         require(["text", "json"].contains(&self.log.format.as_str()), "log.format must be text or json");
         match self.judge.trigger() {
             Ok(trigger) => found.extend(trigger.problems().into_iter().map(|problem| format!("judge.{problem}"))),

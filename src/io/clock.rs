@@ -1,4 +1,4 @@
-//! The wall clock. Only stamps what is produced; no decision depends on it.
+//! The wall clock. Only stamps what is produced; no decision depends on it, but that `store.retention` spares what it might drop.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -114,6 +114,8 @@ pub struct Metrics {
     pub store_retries: Counter,
     /// Batches of the store by result: stored, conflict (another process had stored them).
     pub store_batches: Family<ResultLabel, Counter>,
+    /// Days older than `store.retention` by result: dropped, postponed (somebody used the table), refused (see the log).
+    pub store_partitions: Family<ResultLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -147,6 +149,7 @@ impl Default for Metrics {
             store_skipped: Counter::default(),
             store_retries: Counter::default(),
             store_batches: Family::default(),
+            store_partitions: Family::default(),
         };
         metrics.register();
         metrics
@@ -181,6 +184,7 @@ impl Metrics {
         r.register("rows_stored", "Rows written to PostgreSQL", self.rows_stored.clone());
         r.register("store_skipped", "Records that could not be stored", self.store_skipped.clone());
         r.register("store_batches", "Batches of the store by result", self.store_batches.clone());
+        r.register("store_partitions", "Days older than store.retention", self.store_partitions.clone());
         r.register("store_retries", "Failed attempts to write to PostgreSQL", self.store_retries.clone());
     }
 

@@ -25,6 +25,7 @@ mod simulate;
 mod store;
 mod store_outages;
 mod store_referee;
+mod store_retention;
 mod support;
 mod tail;
 mod xrpeth;

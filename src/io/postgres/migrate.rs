@@ -18,6 +18,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", sql: include_str!("../../../schemas/postgres/0001_tables.sql") },
     Migration { version: 2, name: "referee", sql: include_str!("../../../schemas/postgres/0002_referee.sql") },
+    Migration { version: 3, name: "retention", sql: include_str!("../../../schemas/postgres/0003_retention.sql") },
 ];
 
 /// The lock's key: two processes that start at once migrate one after the other.

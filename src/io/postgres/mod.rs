@@ -9,6 +9,7 @@ pub mod copy;
 pub mod migrate;
 pub mod offsets;
 pub mod partitions;
+pub mod retention;
 pub mod rows;
 pub mod tables;
 pub mod write;

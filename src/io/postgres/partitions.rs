@@ -110,7 +110,11 @@ pub async fn ensure(
 
 /// Whether `table` has the partition. Asks the catalogue's tables, which shows what others have committed; `to_regclass` may
 /// remember within a transaction that there was nothing.
-async fn exists(client: &impl GenericClient, table: &str, name: &str) -> Result<bool, tokio_postgres::Error> {
+pub(super) async fn exists(
+    client: &impl GenericClient,
+    table: &str,
+    name: &str,
+) -> Result<bool, tokio_postgres::Error> {
     let rows = client
         .query_typed(
             "SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \

@@ -160,17 +160,23 @@ pub async fn write(
     statements: &Statements,
     batch: &Batch,
 ) -> Result<Outcome, PostgresError> {
-    for rows in batch.tables() {
-        ensure(client, target, known, rows.table(), rows.days().iter().copied()).await?;
-    }
-    // The offsets see to it that nothing comes twice, so keys that are there already are rare (records with one key in the
-    // log, a topic made anew) and may cost a second attempt. COPY puts many rows at once into a page and into the server's log,
-    // where INSERT takes one after the other.
-    match attempt(client, target, statements, Way::Copy, batch).await {
-        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-            attempt(client, target, statements, Way::Upsert, batch).await
+    let (mut way, mut remade) = (Way::Copy, false);
+    loop {
+        for rows in batch.tables() {
+            ensure(client, target, known, rows.table(), rows.days().iter().copied()).await?;
         }
-        done => done,
+        match attempt(client, target, statements, way, batch).await {
+            // The offsets see to it that nothing comes twice, so keys that are there already are rare (records with one key in
+            // the log, a topic made anew) and may cost a second attempt. COPY puts many rows at once into a page and into the
+            // server's log, where INSERT takes one after the other.
+            Err(error) if way == Way::Copy && error.code() == Some(&SqlState::UNIQUE_VIOLATION) => way = Way::Upsert,
+            // No partition for a row: retention has dropped a day that was known. It is made again, and goes again later.
+            Err(error) if !remade && error.code() == Some(&SqlState::CHECK_VIOLATION) => {
+                known.clear();
+                remade = true;
+            }
+            done => return done,
+        }
     }
 }
 

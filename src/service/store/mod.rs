@@ -18,6 +18,7 @@ mod locate;
 mod positions;
 mod projector;
 mod report;
+mod retention;
 pub mod rows;
 mod writer;
 
@@ -30,9 +31,10 @@ use anyhow::Context as _;
 use self::consumer::subscribe;
 use self::projector::Projector;
 use self::report::Report;
+use self::retention::Retention;
 use self::writer::Writer;
 use super::health::{Health, Stop};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Span};
 use crate::io::kafka::topics::Topics;
 use crate::io::postgres::Target;
 use crate::telemetry::metrics::Metrics;
@@ -60,6 +62,10 @@ pub fn start(
         let report = Report::new(&metrics, part);
         let consumer = subscribe(&config.kafka, &topics)?;
         std::thread::scope(|scope| {
+            let _retention = match config.store.retention.get().map(Span::micros) {
+                Some(keep) => Some(Retention::start(scope, target.clone(), keep, &report)?),
+                None => None,
+            };
             let writer = Writer::start(scope, target, &report)?;
             let mut projector = Projector::new(&config.store, &topics, &writer, &report, &stop);
             projector.run(&consumer).with_context(|| format!("store of instance {}", config.kafka.instance))

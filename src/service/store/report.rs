@@ -73,6 +73,11 @@ impl<'a> Report<'a> {
         self.metrics.store_skipped.inc();
     }
 
+    /// What became of a day that was too old.
+    pub fn partition(&self, result: &'static str) {
+        self.metrics.store_partitions.get_or_create(&ResultLabel { result }).inc();
+    }
+
     /// PostgreSQL refused, or did not answer.
     pub fn retried(&self) {
         self.metrics.store_retries.inc();

@@ -246,6 +246,11 @@ impl Running {
         }
     }
 
+    /// Days that were too old, by what became of them.
+    pub fn partitions(&self, result: &'static str) -> u64 {
+        self.metrics.store_partitions.get_or_create(&ResultLabel { result }).get()
+    }
+
     /// Waits until the counters are as `wanted` says.
     pub fn wait(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) {
         let begin = Instant::now();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::charts::{self, legend, second};
 use super::figures::Run;
 use super::svg::escape;
-use super::tables;
+use super::tables::{self, many};
 use crate::config::Config;
 use crate::flow::accuracy::Report;
 use crate::flow::model::ModelSpec;
@@ -84,7 +84,7 @@ pub fn html(about: &About, run: &Run, reports: &[Report]) -> String {
         second(about.span.1)
     );
     warnings(&mut page, about);
-    let facts = about.facts.iter().map(|(name, value)| vec![(*name).to_owned(), escape(value)]);
+    let facts = about.facts.iter().map(|(name, value)| vec![(*name).to_owned(), tables::prose(value)]);
     page.push_str("<section class=\"two\"><div><h2>Settings</h2>\n");
     page.push_str(&tables::table(&[], facts));
     page.push_str("</div><div><h2>Counts</h2>\n");
@@ -158,10 +158,11 @@ fn counts(about: &About) -> Vec<Vec<String>> {
 
 fn horizons(page: &mut String, about: &About, run: &Run) {
     for (bars, horizon) in &run.horizons {
-        let _ = writeln!(page, "<h2>{bars} bars ahead</h2>\n<h3>Equity and drawdown</h3>");
+        let _ = writeln!(page, "<h2>{} ahead</h2>\n<h3>Equity and drawdown</h3>", many(u64::from(*bars), "bar"));
         page.push_str(&legend(&[("main", "after fees"), ("faint", "before fees")]));
-        page.push_str(&charts::equity(horizon, about.span));
-        page.push_str(&charts::drawdown(horizon, about.span));
+        // One above the other in time, so they move together where the page is narrower than they are.
+        let (equity, drawdown) = (charts::equity(horizon, about.span), charts::drawdown(horizon, about.span));
+        let _ = write!(page, "<div class=\"wide\">\n{equity}{drawdown}</div>\n");
         let width = match horizon.equity.bars() {
             1 => "a point a bar".to_owned(),
             several => format!("a point for {several} bars, so a drawdown within them does not show"),
@@ -182,7 +183,7 @@ fn horizons(page: &mut String, about: &About, run: &Run) {
                 ("mark", "retrain requested"),
             ]));
             let marks: Vec<_> = run.requests.iter().filter(|r| r.subject.horizon == *bars).map(|r| r.as_of).collect();
-            page.push_str(&charts::rolling(&points, &marks, about.span));
+            let _ = write!(page, "<div class=\"wide\">\n{}</div>\n", charts::rolling(&points, &marks, about.span));
         }
         page.push_str("<section class=\"two\"><div><h3>Calibration</h3>\n");
         page.push_str(&charts::calibration(horizon));

@@ -8,8 +8,12 @@ use super::svg::escape;
 use crate::flow::accuracy::{BaselineFigures, Report};
 use crate::flow::outcome::{Realised, Unscorable};
 
-/// A table: the first column is a heading, the others are numbers.
+/// A table: the first column is a heading, the others are numbers. Without rows it is a word.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        return "<p>None.</p>\n".to_owned();
+    }
     let mut html = String::from("<div class=\"wide\"><table><thead><tr>");
     head.iter().for_each(|cell| {
         let _ = write!(html, "<th>{cell}</th>");
@@ -25,6 +29,16 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
     }
     html.push_str("</tbody></table></div>\n");
     html
+}
+
+/// A cell of words, which may take several lines.
+pub fn prose(text: &str) -> String {
+    format!("<span class=\"text\">{}</span>", escape(text))
+}
+
+/// `1 bar`, `5 bars`.
+pub fn many(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn share(value: Option<f64>) -> String {
@@ -112,7 +126,8 @@ pub fn last_reports(reports: &[Report]) -> String {
         let (horizon, standing) = standing;
         let _ = writeln!(
             html,
-            "<p class=\"note\">{horizon} bars: {} since {} UTC: {}</p>",
+            "<p class=\"note\">{} ahead: {} since {} UTC: {}</p>",
+            many(u64::from(horizon), "bar"),
             standing.state,
             second(standing.since),
             escape(&standing.reason)
@@ -182,15 +197,17 @@ pub fn requests(run: &Run, total: u64, held: u64) -> String {
             number(Some(request.alarm.statistic), 3),
             number(Some(request.alarm.threshold), 3),
             request.alarm.change_point.map_or_else(|| "-".to_owned(), second),
-            escape(&request.alarm.reason),
+            prose(&request.alarm.reason),
         ]
     };
-    let head = ["as of, UTC", "horizon, bars", "detector", "statistic", "threshold", "change point", "reason"];
+    let reason = prose("reason");
+    let head = ["as of, UTC", "horizon, bars", "detector", "statistic", "threshold", "change point", &reason];
     let mut html = table(&head, run.requests.iter().map(row));
     let _ = writeln!(
         html,
-        "<p class=\"note\">{total} requests; {held} further alarms were held back. Nobody answers a request here, so one stays \
-         open to the end.</p>"
+        "<p class=\"note\">{}; {} held back. Nobody answers a request here, so one stays open to the end.</p>",
+        many(total, "request"),
+        many(held, "further alarm")
     );
     html
 }

@@ -135,7 +135,7 @@ impl Sink for Out {
 impl Out {
     /// In an order of its own, not that of the partitions.
     fn sorted(mut self) -> Self {
-        self.predictions.sort_by(|a, b| a.prediction_id.cmp(&b.prediction_id));
+        self.predictions.sort_by_key(|prediction| prediction.prediction_id);
         self.outcomes.sort_by(|a, b| a.prediction_id.cmp(&b.prediction_id));
         self.reports.sort_by_key(|report| (report.subject.clone(), report.as_of, report.symbol.clone()));
         self

@@ -13,9 +13,9 @@ pub const DEFAULTS: &str = include_str!("default.toml");
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A source cannot be read, or a key or a type is wrong.
-    #[error("configuration: {0} (keys and defaults: `tickcast check --defaults`)")]
-    Source(#[from] config::ConfigError),
-    /// `--set` without `=`.
+    #[error("configuration: {} (keys and defaults: `tickcast check --defaults`)", told(.0))]
+    Source(config::ConfigError),
+    /// `--set` without `=`; its key, for the rest may be a secret.
     #[error("--set `{0}`: write key=value, for example --set kafka.brokers=127.0.0.1:9092")]
     Assignment(String),
     /// Values that are out of range, all of them.
@@ -31,6 +31,20 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl From<config::ConfigError> for ConfigError {
+    fn from(error: config::ConfigError) -> Self {
+        Self::Source(error)
+    }
+}
+
+/// The error without the lines of the file that the parser shows beside it: one may hold a secret.
+fn told(error: &config::ConfigError) -> String {
+    let is_quoted =
+        |line: &str| line.trim_start_matches(|c: char| c.is_ascii_digit() || c.is_whitespace()).starts_with('|');
+    let text = error.to_string();
+    text.lines().filter(|line| !is_quoted(line)).collect::<Vec<_>>().join(": ")
 }
 
 /// Reads the settings: defaults < `file` < environment (`TICKCAST__SECTION__KEY`) < `assignments` (`section.key=value`).
@@ -64,7 +78,10 @@ fn load_from(
     }
     builder = builder.add_source(environment);
     for assignment in assignments {
-        let (key, value) = assignment.split_once('=').ok_or_else(|| ConfigError::Assignment(assignment.clone()))?;
+        let (key, value) = assignment.split_once('=').ok_or_else(|| {
+            let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+            ConfigError::Assignment(assignment.split(|c| !is_key(c)).next().unwrap_or_default().to_owned())
+        })?;
         builder = builder.set_override(key.trim(), value.trim())?;
     }
     let mut config: Config = builder.build()?.try_deserialize()?;
@@ -73,17 +90,36 @@ fn load_from(
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Values(problems)) }
 }
 
+/// A file's secret takes the place of one that was given itself; tokens of a file are added to those.
 fn read_secret_files(config: &mut Config) -> Result<(), ConfigError> {
-    let path = &config.kafka.sasl_password_file;
-    if !path.as_os_str().is_empty() {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::SecretFile {
-            key: "kafka.sasl_password_file",
-            path: path.clone(),
-            source,
-        })?;
-        config.kafka.sasl_password = text.trim_end().to_owned().into();
+    let kafka = &mut config.kafka;
+    if let Some(password) = secret("kafka.sasl_password_file", &kafka.sasl_password_file)? {
+        kafka.sasl_password = password.trim_end().to_owned().into();
+    }
+    let postgres = &mut config.postgres;
+    if let Some(url) = secret("postgres.url_file", &postgres.url_file)? {
+        postgres.url = url.trim().to_owned().into();
+    }
+    let http = &mut config.http;
+    if let Some(tokens) = secret("http.tokens_file", &http.tokens_file)? {
+        if tokens.trim().is_empty() {
+            return Err(ConfigError::Values(vec![format!(
+                "http.tokens_file `{}` holds no token: write NAME:SCOPES:SECRET lines, such as grafana:read:SECRET",
+                http.tokens_file.display()
+            )]));
+        }
+        http.tokens = format!("{}\n{tokens}", http.tokens.expose()).into();
     }
     Ok(())
+}
+
+/// What a file holds; nothing where none is named.
+fn secret(key: &'static str, path: &Path) -> Result<Option<String>, ConfigError> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let failed = |source| ConfigError::SecretFile { key, path: path.to_owned(), source };
+    std::fs::read_to_string(path).map(Some).map_err(failed)
 }
 
 #[cfg(test)]
@@ -91,6 +127,7 @@ mod tests {
     use std::collections::HashMap;
     use std::io::Write as _;
 
+    use super::super::tokens;
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
@@ -150,6 +187,61 @@ mod tests {
         assert!(matches!(retention("off"), Ok(None)));
         assert!(matches!(retention("1day"), Ok(Some(span)) if span.as_secs() == 86_400));
         assert!(retention("23h 59m").unwrap_err().to_string().contains("store.retention"));
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_never_show() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            format!("{}", folder.path().join(name).display())
+        };
+        let sets = [
+            format!("kafka.sasl_password_file={}", file("password", "hunter1\n")),
+            format!("postgres.url_file={}", file("url", "postgres://me:hunter2@db/x\n")),
+            format!("http.tokens_file={}", file("tokens", "ops:operate:hunter3hunter3hunter3\n")),
+            "http.listen=0.0.0.0:80".to_owned(),
+        ];
+        let env = environment(&[("TICKCAST__HTTP__TOKENS", "grafana:read:hunter4hunter4hunter4")]);
+        let config = load_from("", None, env, &sets).unwrap();
+        assert_eq!(config.kafka.sasl_password.expose(), "hunter1");
+        assert_eq!(config.postgres.url.expose(), "postgres://me:hunter2@db/x");
+        let names: Vec<_> = tokens::parse(&config.http.tokens).unwrap().into_iter().map(|token| token.name).collect();
+        assert_eq!(names, ["grafana", "ops"], "those of the file are added");
+        assert!(!format!("{config:#?}").contains("hunter"), "{config:#?}");
+
+        let bad = [
+            (format!("http.tokens_file={}", file("none", "\n")), "holds no token"),
+            (
+                format!("http.tokens_file={}", file("bad", "hunter5hunter5hunter5\n")),
+                "token 1 is not NAME:SCOPES:SECRET",
+            ),
+            ("http.tokens_file=/absent/tokens".to_owned(), "`/absent/tokens` cannot be read"),
+            ("postgres.url_file=/absent/url".to_owned(), "postgres.url_file `/absent/url` cannot be read"),
+            ("kafka.sasl_password hunter6".to_owned(), "--set `kafka.sasl_password`"),
+        ];
+        for (set, part) in bad {
+            let error = load_from("", None, environment(&[]), &[set]).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains("hunter"), "{error}");
+        }
+        let broken = PathBuf::from(file("broken.toml", "[kafka]\nsasl_password = \"hunter7\n"));
+        let error = load_from("", Some(&broken), environment(&[]), &[]).unwrap_err().to_string();
+        assert!(error.contains("line 2") && !error.contains("hunter"), "{error}");
+    }
+
+    #[test]
+    fn sasl_needs_a_user_and_a_password_and_a_port_for_all_needs_tokens() {
+        let problems = |sets: &[&str]| match load_from("", None, environment(&[]), &assignments(sets)) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        assert!(problems(&["kafka.security_protocol=sasl_ssl"]).contains("needs kafka.sasl_username and a password"));
+        let gssapi = ["kafka.security_protocol=sasl_ssl", "kafka.sasl_mechanism=GSSAPI"];
+        assert!(problems(&gssapi).contains("kafka.sasl_mechanism must be"));
+        assert!(problems(&["http.listen=0.0.0.0:80"]).contains("give http.tokens_file"));
+        assert!(problems(&["http.listen=[::]:80"]).contains("is not loopback"));
+        assert_eq!(problems(&["http.listen=[::]:80", "http.tokens=a:read:0123456789abcdef"]), "");
+        assert_eq!(problems(&["http.listen=[::1]:80"]), "");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Not here: what the settings do. Every key is described in `default.toml`.
 
 mod load;
+pub mod tokens;
 mod types;
 
 pub use load::{ConfigError, DEFAULTS, load, load_over};
@@ -147,6 +148,7 @@ pub struct Fees {
 #[allow(missing_docs, reason = "default.toml describes every key")]
 pub struct Postgres {
     pub url: Secret,
+    pub url_file: PathBuf,
 }
 
 /// `[store]`
@@ -165,6 +167,8 @@ pub struct Store {
 #[allow(missing_docs, reason = "default.toml describes every key")]
 pub struct Http {
     pub listen: String,
+    pub tokens: Secret,
+    pub tokens_file: PathBuf,
 }
 
 /// `[log]`
@@ -204,6 +208,47 @@ impl Judge {
     }
 }
 
+impl Kafka {
+    fn security_problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if !["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].contains(&self.security_protocol.as_str()) {
+            found.push("kafka.security_protocol must be plaintext, ssl, sasl_plaintext or sasl_ssl".to_owned());
+        }
+        if self.security_protocol.starts_with("sasl") {
+            if !["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains(&self.sasl_mechanism.as_str()) {
+                found.push("kafka.sasl_mechanism must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512".to_owned());
+            }
+            if self.sasl_username.is_empty() || self.sasl_password.expose().is_empty() {
+                found.push(format!(
+                    "kafka.security_protocol={} needs kafka.sasl_username and a password: kafka.sasl_password_file, or \
+                     TICKCAST__KAFKA__SASL_PASSWORD in the environment",
+                    self.security_protocol
+                ));
+            }
+        }
+        found
+    }
+}
+
+impl Http {
+    fn problems(&self) -> Vec<String> {
+        let tokens = match tokens::parse(&self.tokens) {
+            Ok(tokens) => tokens,
+            Err(problems) => return problems.into_iter().map(|problem| format!("http.tokens: {problem}")).collect(),
+        };
+        let problem = match self.listen.parse::<std::net::SocketAddr>() {
+            _ if self.listen == "off" => None,
+            Err(_) => Some(format!("http.listen `{}` must be IP:PORT or off", self.listen)),
+            Ok(address) if !address.ip().is_loopback() && tokens.is_empty() => Some(format!(
+                "http.listen `{address}` is not loopback, and anybody who reaches it could ask: give http.tokens_file or \
+                 http.tokens (NAME:SCOPES:SECRET), or listen on 127.0.0.1"
+            )),
+            Ok(_) => None,
+        };
+        problem.into_iter().collect()
+    }
+}
+
 impl Config {
     /// Every problem of the values, in words that name the key and the remedy; empty when there is none.
     pub fn problems(&self) -> Vec<String> {
@@ -222,10 +267,6 @@ impl Config {
         require(
             self.kafka.topic_prefix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')),
             "kafka.topic_prefix may hold letters, digits and ._- only",
-        );
-        require(
-            ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].contains(&self.kafka.security_protocol.as_str()),
-            "kafka.security_protocol must be plaintext, ssl, sasl_plaintext or sasl_ssl",
         );
         require(
             self.kafka.session_timeout.get() >= Duration::from_secs(1),
@@ -278,15 +319,8 @@ impl Config {
             Ok(trigger) => found.extend(trigger.problems().into_iter().map(|problem| format!("judge.{problem}"))),
             Err(problem) => found.push(format!("judge.detector: {problem}")),
         }
-        if self.http.listen != "off" {
-            match self.http.listen.parse::<std::net::SocketAddr>() {
-                Err(_) => found.push(format!("http.listen `{}` must be IP:PORT or off", self.http.listen)),
-                Ok(address) if !address.ip().is_loopback() => found.push(format!(
-                    "http.listen `{address}` is not loopback: tokens are not built yet, so listen on 127.0.0.1 and put a proxy in front"
-                )),
-                Ok(_) => {}
-            }
-        }
+        found.extend(self.kafka.security_problems());
+        found.extend(self.http.problems());
         for asset in &self.assets {
             if let Err(error) = crate::flow::symbol::Symbol::new(&asset.symbol) {
                 found.push(format!("assets: {error}"));

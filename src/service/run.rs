@@ -125,7 +125,7 @@ pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
     // Ready is who has started: until then no part may speak for the process.
     let starting = health.part("process", Duration::MAX);
     if config.http.listen != "off" {
-        let server = runtime.block_on(api::serve(&config.http.listen, Arc::clone(&metrics), health.clone()))?;
+        let server = runtime.block_on(api::serve(&config.http, Arc::clone(&metrics), health.clone()))?;
         runtime.spawn(server);
     }
     let running = Running::start(&config, roles, &metrics, &health, &stop)?;

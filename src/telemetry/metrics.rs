@@ -116,6 +116,8 @@ pub struct Metrics {
     pub store_batches: Family<ResultLabel, Counter>,
     /// Days older than `store.retention` by result: dropped, postponed (somebody used the table), refused (see the log).
     pub store_partitions: Family<ResultLabel, Counter>,
+    /// HTTP requests that were refused, by reason: no_token, unknown_token, scope, too_large.
+    pub http_refused: Family<ReasonLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -150,6 +152,7 @@ impl Default for Metrics {
             store_retries: Counter::default(),
             store_batches: Family::default(),
             store_partitions: Family::default(),
+            http_refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -185,6 +188,7 @@ impl Metrics {
         r.register("store_skipped", "Records that could not be stored", self.store_skipped.clone());
         r.register("store_batches", "Batches of the store by result", self.store_batches.clone());
         r.register("store_partitions", "Days older than store.retention", self.store_partitions.clone());
+        r.register("http_refused", "HTTP requests refused by reason", self.http_refused.clone());
         r.register("store_retries", "Failed attempts to write to PostgreSQL", self.store_retries.clone());
     }
 

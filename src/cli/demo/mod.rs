@@ -124,7 +124,7 @@ impl Demo {
         if config.http.listen == "off" {
             return;
         }
-        match runtime.block_on(api::serve(&config.http.listen, Arc::clone(metrics), health.clone())) {
+        match runtime.block_on(api::serve(&config.http, Arc::clone(metrics), health.clone())) {
             Ok(server) => {
                 runtime.spawn(server);
             }

@@ -22,6 +22,8 @@ def cache_env():
 
 class Kafka(Server):
     name = "kafka"
+    more = {}  # properties that replace those of the file or are added to them, such as listeners with TLS
+    users = {}  # passwords by name, for SASL with SCRAM; made with the data
 
     def __init__(self, folder, ports):
         super().__init__(folder, ports)
@@ -43,12 +45,13 @@ class Kafka(Server):
         node = (DEPLOY / "kafka/server.properties").read_text()
         for key, value in (("PORT", self.port), ("CONTROLLER", self.ports["controller"]), ("DATA", self.home / "data")):
             node = node.replace(f"@{key}@", str(value))
-        self.properties.write_text(node)
+        self.properties.write_text(node + "".join(f"{key}={value}\n" for key, value in self.more.items()))
         formatted = self.home / "formatted"
         if not formatted.exists():
             shutil.rmtree(self.home / "data", ignore_errors=True)
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            tool = self.java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self.properties))
+            users = [f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in self.users.items()]
+            tool = self.java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self.properties), *users)
             run([*tool[:1], "-XX:TieredStopAtLevel=1", *tool[1:]], self.log)
             formatted.touch()
         self.spawn(self.java("kafka.Kafka", str(self.properties)))

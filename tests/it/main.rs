@@ -9,6 +9,7 @@ mod demo;
 mod event_time;
 mod extremes;
 mod flips;
+mod guarded;
 mod house;
 mod indicators;
 mod kafka;

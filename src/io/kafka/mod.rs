@@ -7,6 +7,7 @@ pub mod feeder;
 pub mod held;
 pub mod history;
 pub mod producer;
+pub mod reach;
 pub mod reader;
 pub mod topic_id;
 pub mod topic_settings;
@@ -22,6 +23,18 @@ pub enum KafkaError {
         what: String,
         /// librdkafka's own error.
         source: rdkafka::error::KafkaError,
+    },
+    /// No broker lets us in.
+    #[error("Kafka: connecting to {brokers} ({protocol}): {cause}: {remedy}")]
+    Unreached {
+        /// `kafka.brokers`.
+        brokers: String,
+        /// `kafka.security_protocol`.
+        protocol: String,
+        /// Why not.
+        cause: String,
+        /// What to look at.
+        remedy: String,
     },
     /// What was found is not what is needed.
     #[error("Kafka: {0}")]

@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError as Error, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::reach::reach;
 use super::{KafkaError, client};
 use crate::config::Kafka;
 
@@ -74,6 +75,7 @@ impl Reader {
     /// When Kafka does not answer, the topic or partition does not exist, or a transaction stays open for longer than
     /// `kafka.transaction_timeout` and half a minute.
     pub fn open(config: &Kafka, topic: &str, only: Option<i32>, start: Start, stop: Stop) -> Result<Self, KafkaError> {
+        reach(config)?;
         let connecting = || KafkaError::call(format!("connecting to {}", config.brokers));
         let mut settings = client::consumer(config, &format!("{}.reader", config.group));
         settings.set("allow.auto.create.topics", "false");

@@ -8,6 +8,7 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::reach::reach;
 use super::topic_settings::{Setting, settings};
 use super::{KafkaError, client};
 use crate::config::Kafka;
@@ -122,7 +123,7 @@ pub async fn apply(
     let changed = applied.iter().any(|(_, applied)| *applied != Applied::Unchanged);
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let mut problems = check(config, Some(partitions), interval).await?;
+        let mut problems = check_by(&admin, &topics, Some(partitions), interval).await?;
         if problems.is_empty() {
             let made = applied.iter().filter(|(_, applied)| *applied == Applied::Created);
             problems
@@ -163,12 +164,19 @@ fn not_led(
 /// # Errors
 /// When Kafka does not answer.
 pub async fn check(config: &Kafka, partitions: Option<i32>, interval: Interval) -> Result<Vec<String>, KafkaError> {
-    let topics = Topics::new(&config.topic_prefix);
-    let admin = admin(config)?;
+    check_by(&admin(config)?, &Topics::new(&config.topic_prefix), partitions, interval).await
+}
+
+async fn check_by(
+    admin: &AdminClient<DefaultClientContext>,
+    topics: &Topics,
+    partitions: Option<i32>,
+    interval: Interval,
+) -> Result<Vec<String>, KafkaError> {
     let mut problems = Vec::new();
     let mut expected = partitions;
     for name in topics.all() {
-        let count = partition_count(&admin, name)?;
+        let count = partition_count(admin, name)?;
         match (count, expected) {
             (0, _) => problems.push(format!("topic {name} does not exist: run `tickcast topics apply --partitions N`")),
             (n, Some(e)) if n != e => problems.push(format!(
@@ -180,8 +188,8 @@ pub async fn check(config: &Kafka, partitions: Option<i32>, interval: Interval) 
         }
     }
     if problems.is_empty() {
-        for (name, present) in topics.all().into_iter().zip(describe(&admin, &topics.all()).await?) {
-            for (setting, value) in wrong(settings(&topics, name, interval), &present) {
+        for (name, present) in topics.all().into_iter().zip(describe(admin, &topics.all()).await?) {
+            for (setting, value) in wrong(settings(topics, name, interval), &present) {
                 problems.push(setting.problem(name, &value));
             }
         }
@@ -202,11 +210,12 @@ pub fn partition_count(admin: &AdminClient<DefaultClientContext>, topic: &str) -
     Ok(found.map_or(0, |t| i32::try_from(t.partitions().len()).unwrap_or(i32::MAX)))
 }
 
-/// An admin client.
+/// An admin client of brokers that let us in.
 ///
 /// # Errors
-/// When librdkafka refuses the settings.
+/// When they do not, see [`reach`].
 pub fn admin(config: &Kafka) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+    reach(config)?;
     client::base(config).create().map_err(KafkaError::call(format!("connecting to {}", config.brokers)))
 }
 

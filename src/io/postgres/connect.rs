@@ -3,9 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use openssl::x509::X509;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::PostgresError;
@@ -33,7 +37,7 @@ pub struct Target {
 
 impl Target {
     /// Reads a URL. `sslmode` is disable, prefer (the default), require, verify-ca or verify-full; `sslrootcert` names a file
-    /// with certificate authorities, else the system's count.
+    /// with the only certificate authorities that count, else the system's do.
     ///
     /// # Errors
     /// When it is not such a URL. The error does not repeat it.
@@ -56,7 +60,11 @@ impl Target {
                     verify = Verify::Host;
                     kept.push("sslmode=require");
                 }
-                Some(("sslrootcert", path)) => root = Some(path.replace("%2F", "/")),
+                Some(("sslrootcert", path)) => {
+                    root = Some(
+                        decoded(path).ok_or(PostgresError::Url("has an sslrootcert that is not percent-encoded"))?,
+                    );
+                }
                 _ => kept.push(pair),
             }
         }
@@ -65,6 +73,12 @@ impl Target {
             .map_err(|_| PostgresError::Url("is malformed or has an unknown parameter"))?;
         if root.is_some() && verify == Verify::Nothing && config.get_ssl_mode() == SslMode::Require {
             verify = Verify::Authority;
+        }
+        if verify == Verify::Authority && root.is_none() {
+            // Anybody can have a certificate of some public authority for some name.
+            return Err(PostgresError::Url(
+                "has sslmode=verify-ca without sslrootcert, which protects from nobody: use verify-full",
+            ));
         }
         if config.get_hosts().is_empty() {
             return Err(PostgresError::Url("names no host"));
@@ -80,13 +94,42 @@ impl Target {
         Ok(Self { config, verify, root })
     }
 
+    /// What to do about a connection that failed with `error`, which is told behind it.
+    fn connecting(&self, error: &tokio_postgres::Error) -> String {
+        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let user = self.config.get_user().unwrap_or("?");
+        let advice = if source.contains("mismatch") {
+            "its certificate is made out to another name: use that name in postgres.url, or sslmode=verify-ca"
+                .to_owned()
+        } else if source.contains("certificate verify failed") {
+            let root = self.root.as_deref().unwrap_or("is not given: the system's authorities count");
+            format!(
+                "its certificate is not accepted: sslrootcert in postgres.url ({root}) must name the authority that signed it"
+            )
+        } else if source.contains("does not support TLS") {
+            "it speaks no TLS: set ssl=on there, or sslmode=prefer or disable in postgres.url".to_owned()
+        } else {
+            match error.code() {
+                Some(&SqlState::INVALID_PASSWORD) => {
+                    format!("check the user ({user}) and the password in postgres.url")
+                }
+                Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+                    format!("it does not let user {user} in this way: see its pg_hba.conf, and sslmode in postgres.url")
+                }
+                _ => return "connecting".to_owned(),
+            }
+        };
+        format!("connecting: {advice}")
+    }
+
     fn tls(&self) -> Result<MakeTlsConnector, PostgresError> {
         let failed = |why: String| PostgresError::Tls { target: self.to_string(), why };
         let mut builder = SslConnector::builder(SslMethod::tls()).map_err(|error| failed(error.to_string()))?;
         if let Some(root) = &self.root {
-            builder
-                .set_ca_file(root)
-                .map_err(|error| failed(format!("sslrootcert={root} cannot be read as certificates: {error}")))?;
+            let unread =
+                |why: String| failed(format!("sslrootcert={root} cannot be read as certificates (PEM): {why}"));
+            let pem = std::fs::read(root).map_err(|error| unread(error.to_string()))?;
+            builder.set_cert_store(authorities(&pem).map_err(|error| unread(error.to_string()))?);
         }
         if self.verify == Verify::Nothing {
             builder.set_verify(SslVerifyMode::NONE);
@@ -99,6 +142,26 @@ impl Target {
         });
         Ok(connector)
     }
+}
+
+/// These certificates and no others: the connector's own store holds the system's too.
+fn authorities(pem: &[u8]) -> Result<X509Store, ErrorStack> {
+    let mut store = X509StoreBuilder::new()?;
+    for certificate in X509::stack_from_pem(pem)? {
+        store.add_cert(certificate)?;
+    }
+    Ok(store.build())
+}
+
+/// Undoes percent-encoding.
+fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
 }
 
 impl fmt::Display for Target {
@@ -139,7 +202,7 @@ pub async fn connect(target: &Target) -> Result<Client, PostgresError> {
             what: "connecting",
             seconds: limit.as_secs(),
         })?
-        .map_err(PostgresError::call(target, "connecting"))?;
+        .map_err(|error| PostgresError::call(target, target.connecting(&error))(error))?;
     tokio::spawn(async move {
         // Whoever uses the client gets the error; here it would be told twice.
         if let Err(error) = connection.await {
@@ -174,6 +237,10 @@ mod tests {
         assert_eq!(parse("sslmode=disable"), (Verify::Nothing, SslMode::Disable));
         assert_eq!(parse("sslmode=require"), (Verify::Nothing, SslMode::Require));
         assert_eq!(parse("sslmode=require&sslrootcert=/ca.pem"), (Verify::Authority, SslMode::Require));
-        assert_eq!(parse("sslmode=verify-ca"), (Verify::Authority, SslMode::Require));
+        assert_eq!(parse("sslmode=verify-ca&sslrootcert=/ca.pem"), (Verify::Authority, SslMode::Require));
+        let root = |query: &str| Target::parse(&format!("postgres://h/d?{query}")).map(|target| target.root);
+        assert_eq!(root("sslrootcert=%2Fmy%20ca.pem").unwrap().as_deref(), Some("/my ca.pem"));
+        assert!(root("sslrootcert=%2").is_err());
+        assert!(root("sslmode=verify-ca").unwrap_err().to_string().contains("use verify-full"));
     }
 }

@@ -1,6 +1,9 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
+pub mod authority;
+pub mod deploy;
 pub mod direct;
+pub mod kafka;
 pub mod parquet;
 pub mod postgres;
 pub mod raw;

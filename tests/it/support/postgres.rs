@@ -1,7 +1,10 @@
 //! A PostgreSQL that belongs to one test, to be stopped and started at will.
 
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+
+use super::authority::Authority;
+use super::deploy;
 
 /// The server; it stops and its data go when this goes out of scope.
 pub struct PrivatePostgres {
@@ -12,10 +15,7 @@ pub struct PrivatePostgres {
 impl PrivatePostgres {
     /// Starts one; nothing, and a word about it, where PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
-        // Under /var/tmp, where the user that PostgreSQL runs as may enter.
-        let folder = tempfile::Builder::new().prefix("tickcast-postgres.").tempdir_in("/var/tmp").expect("a folder");
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), open).expect("permissions");
+        let folder = deploy::folder("postgres");
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a free port").port();
         let server = Self { folder, port };
         if let Err(why) = server.tell("program('initdb')") {
@@ -31,6 +31,32 @@ impl PrivatePostgres {
         format!("postgres://tickcast@127.0.0.1:{}/tickcast", self.port)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on it speaks TLS with a certificate for `host`, and the user `guarded` comes in over TLS with a password only.
+    pub fn guard(&self, authority: &Authority, host: &str) {
+        let data = self.folder.path().join("postgres/data");
+        let (certificate, key) = authority.certificate(host);
+        let owner = fs::metadata(&data).expect("its data");
+        for (name, text) in [("server.crt", &certificate), ("server.key", &key)] {
+            let path = data.join(name);
+            fs::write(&path, text).expect("a file");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
+            chown(&path, Some(owner.uid()), Some(owner.gid())).expect("an owner");
+        }
+        let settings = data.join("postgresql.conf");
+        let text = fs::read_to_string(&settings).expect("settings");
+        fs::write(settings, format!("{text}\nssl = on\n")).expect("settings");
+        let rules = "hostssl all guarded 127.0.0.1/32 scram-sha-256\nhost all guarded 127.0.0.1/32 reject\n\
+                     host all tickcast 127.0.0.1/32 trust\n";
+        fs::write(data.join("pg_hba.conf"), rules).expect("rules");
+        self.crash();
+        self.up();
+    }
+
     /// Starts it again.
     pub fn up(&self) {
         self.tell("server.begin(); server.finish()").expect("a server that starts");
@@ -42,22 +68,13 @@ impl PrivatePostgres {
             .expect("a server that stops");
     }
 
-    /// Runs a line of Python beside the server's definition in `deploy/servers`.
-    fn tell(&self, line: &str) -> Result<(), String> {
-        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    /// Runs a line of Python with `server`.
+    fn tell(&self, line: &str) -> Result<String, String> {
         let script = format!(
-            "import pathlib, signal, sys\nsys.dont_write_bytecode = True\nsys.path.insert(0, sys.argv[1])\n\
-             from servers.postgres import Postgres, program\n\
-             server = Postgres(pathlib.Path(sys.argv[2]), {{'postgres': {}}})\n{line}\n",
+            "from servers.postgres import Postgres, program\nserver = Postgres(folder, {{'postgres': {}}})\n{line}",
             self.port
         );
-        let output = Command::new("python3")
-            .args(["-c", &script])
-            .args([&deploy, self.folder.path()])
-            .output()
-            .map_err(|error| format!("python3: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        if output.status.success() { Ok(()) } else { Err(said.lines().last().unwrap_or_default().to_owned()) }
+        deploy::python(self.folder.path(), &script)
     }
 }
 

@@ -40,17 +40,21 @@ pub struct Outcome {
 impl Stage {
     /// Makes it, with topics of `partitions` and these settings (`key=value`); nothing where Kafka is absent.
     pub fn new(what: &str, partitions: i32, sets: &[&str]) -> Option<Self> {
-        let brokers = super::kafka()?;
+        super::kafka().map(|brokers| Self::at(&brokers, what, partitions, sets))
+    }
+
+    /// The same at `brokers`, which the program may be told to reach in another way.
+    pub fn at(brokers: &str, what: &str, partitions: i32, sets: &[&str]) -> Self {
         let group = super::unique(what);
         let prefix = format!("{group}.");
         let mut all = vec![format!("kafka.topic_prefix={prefix}"), format!("kafka.group={group}")];
         all.extend(["http.listen=off", "bars.interval=1s", "bars.idle_timeout=off"].map(str::to_owned));
         all.extend(sets.iter().map(|set| (*set).to_owned()));
-        let log = Log::new(&brokers, &prefix, &group, partitions);
+        let log = Log::new(brokers, &prefix, &group, partitions);
         let folder = tempfile::tempdir().expect("a folder");
         let stage = Self { prefix, group, log, folder, sets: all, count: AtomicU32::new(0) };
         stage.ok(&["topics", "apply", "--partitions", &partitions.to_string(), "--replication", "1"]);
-        Some(stage)
+        stage
     }
 
     /// A path in the folder.

@@ -5,7 +5,8 @@
     TICKCAST__KAFKA__BROKERS=127.0.0.1:9092 ALERT_WEBHOOK=https://... python3 alert.py
 
 An alert is one line on stderr, one JSON object on stdout and, where ALERT_WEBHOOK is set, the same object as a POST (its
-`text` is what chat programs show). ALERT_TOPICS (default `accuracy,retrain`), ALERT_GROUP and ALERT_INSTANCE as in bot.py.
+`text` is what chat programs show). ALERT_TOPICS (default `accuracy,retrain`), ALERT_GROUP and ALERT_INSTANCE, and TLS and
+passwords for Kafka, as in bot.py.
 
 Reports repeat the state; an alert comes once per change. The log is the memory: after a restart the last reports before the
 committed offset are read again, silently. An alert is committed when it was delivered, so a crash between the two repeats it.
@@ -22,6 +23,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 REMEMBERED = 10_000  # records of a partition that a restart reads again; models and horizons whose state is kept
 BAD = ("warning", "degraded")
+SECURITY = ("security.protocol", "ssl.ca.location", "sasl.mechanism", "sasl.username", "sasl.password")
 
 
 def figure(value):
@@ -105,6 +107,7 @@ def main():
             "auto.offset.reset": "latest",
             "enable.auto.offset.store": False,  # a record is done with when its alert was delivered
         }
+        | {key: value for key in SECURITY if (value := env("TICKCAST__KAFKA__" + key.upper().replace(".", "_")))}
     )
     consumer.subscribe(topics, on_assign=assigned)
     for message in iter(consumer.poll, None):

@@ -50,7 +50,8 @@ class Kafka(Server):
         if not formatted.exists():
             shutil.rmtree(self.home / "data", ignore_errors=True)
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            users = [f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in self.users.items()]
+            kinds = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            users = [f"--add-scram={kind}=[name={name},password={word}]" for name, word in self.users.items() for kind in kinds]
             tool = self.java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self.properties), *users)
             run([*tool[:1], "-XX:TieredStopAtLevel=1", *tool[1:]], self.log)
             formatted.touch()

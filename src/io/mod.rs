@@ -8,4 +8,5 @@ pub mod outcomes_parquet;
 pub mod partial;
 pub mod postgres;
 pub mod ticks_csv;
+pub mod tls;
 pub mod training_parquet;

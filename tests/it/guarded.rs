@@ -2,6 +2,8 @@
 //! name, user, password or protocol.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use crate::support::authority::Authority;
 use crate::support::kafka::GuardedKafka;
@@ -16,11 +18,17 @@ const T: i64 = 1_723_161_600_000_000;
 
 /// `check --connect` with these settings; a secret must never show.
 fn check(sets: &[String]) -> Outcome {
+    check_where(sets, "/dev/null")
+}
+
+/// The same where the system trusts the authorities in the file `system`.
+fn check_where(sets: &[String], system: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let args = ["check", "--connect", "--set", "bars.interval=1s"];
     let args: Vec<&str> = args.into_iter().chain(sets.iter().flat_map(|set| ["--set", set.as_str()])).collect();
     // In the environment, where nobody else on the machine can read it.
-    let outcome = bare(folder.path(), &args, &[("TICKCAST__KAFKA__SASL_PASSWORD", PASSWORD)]);
+    let outcome =
+        bare(folder.path(), &args, &[("TICKCAST__KAFKA__SASL_PASSWORD", PASSWORD), ("SSL_CERT_FILE", system)]);
     assert!(!outcome.out.contains("hunter") && !outcome.err.contains("hunter"), "{}{}", outcome.out, outcome.err);
     outcome
 }
@@ -31,6 +39,14 @@ fn refused(sets: &[String], parts: &[&str]) {
     for part in parts {
         assert!(outcome.err.contains(part), "no `{part}` for {sets:?} in: {}", outcome.err);
     }
+}
+
+/// An authority that the system trusts, in `system`, is as good as one that is named, and counts no more where another is named.
+fn system_authorities(unnamed: &[String], other: &[String], system: &str) {
+    let outcome = check_where(unnamed, system);
+    assert_eq!(outcome.code, 0, "{unnamed:?}: {}{}", outcome.out, outcome.err);
+    let outcome = check_where(other, system);
+    assert!(outcome.code == 1 && outcome.err.contains("the authority that signed it"), "{other:?}: {}", outcome.err);
 }
 
 fn sets<const N: usize>(of: [(&str, &str); N]) -> Vec<String> {
@@ -82,6 +98,8 @@ fn postgres_over_tls() {
     refused(&url(HOST, PASSWORD, "sslmode=verify-full".to_owned()), &["the system's authorities", remedy]);
     // libpq's meaning too: with sslrootcert, require checks the authority.
     refused(&url(HOST, PASSWORD, format!("sslmode=require&sslrootcert={wrong}")), &["other.pem", remedy]);
+    let other = url(HOST, PASSWORD, format!("sslmode=verify-full&sslrootcert={wrong}"));
+    system_authorities(&url(HOST, PASSWORD, "sslmode=verify-full".to_owned()), &other, &right.to_string());
     let named = ["made out to another name", "sslmode=verify-ca"];
     refused(&url("127.0.0.1", PASSWORD, format!("sslmode=verify-full&sslrootcert={right}")), &named);
     let password = ["password authentication failed", "check the user (guarded) and the password in postgres.url"];
@@ -129,8 +147,10 @@ fn kafka_over_tls_and_sasl_to_postgres_over_tls() {
         sasl.iter().chain(more).map(|(key, value)| format!("{key}={value}")).collect()
     };
     let no_postgres = ("postgres.url", "");
+    let sha_256 = ("kafka.sasl_mechanism", "SCRAM-SHA-256");
     let accepted = [
         with(&[trust, ("kafka.sasl_username", "scram"), ("postgres.url_file", &url)]),
+        with(&[trust, ("kafka.sasl_username", "scram"), sha_256, no_postgres]),
         with(&[trust, ("kafka.sasl_username", "plain"), ("kafka.sasl_mechanism", "PLAIN"), no_postgres]),
         sets([("kafka.brokers", &ssl), ("kafka.security_protocol", "ssl"), trust, prefix, no_postgres]),
     ];
@@ -176,7 +196,10 @@ fn kafka_over_tls_and_sasl_to_postgres_over_tls() {
         }
     });
 
+    system_authorities(&with(&[scram, no_postgres]), &refusals[0].0, &right);
+
     end_to_end(&stage, &server);
+    the_bot_reads_it(&stage, &sasl_ssl, &right);
 }
 
 /// Trades of two symbols through replay, forecast and store, all of it over TLS.
@@ -203,4 +226,34 @@ fn end_to_end(stage: &Stage, server: &PrivatePostgres) {
     assert_eq!(stage.ok(&["tail", "bars", "--from-beginning", "--until-end", "--json"]).lines().count(), bars);
     assert!(!service.output().contains("hunter"), "{}", service.output());
     service.stop();
+}
+
+/// deploy/examples/bot.py, which here begins at the first prediction and acts on each, takes the settings of the program.
+fn the_bot_reads_it(stage: &Stage, brokers: &str, authority: &str) {
+    let Some(python) = support::server("TICKCAST_TEST_PYTHON") else { return };
+    let changes = [
+        ("\"latest\"", "\"earliest\""),
+        ("stale or p[\"decision\"] == \"abstain\" or ", ""),
+        ("\"wait\"}", "\"wait\", \"abstain\": \"?\"}"),
+    ];
+    let mut bot = include_str!("../../deploy/examples/bot.py").to_owned();
+    for (old, new) in changes {
+        assert!(bot.contains(old), "{old}");
+        bot = bot.replace(old, new);
+    }
+    let mut child = Command::new(python)
+        .args(["-c", &bot])
+        .envs([("TICKCAST__KAFKA__BROKERS", brokers), ("TICKCAST__KAFKA__TOPIC_PREFIX", &stage.prefix)])
+        .envs([("TICKCAST__KAFKA__SECURITY_PROTOCOL", "sasl_ssl"), ("TICKCAST__KAFKA__SSL_CA_LOCATION", authority)])
+        .envs([("TICKCAST__KAFKA__SASL_MECHANISM", "SCRAM-SHA-512"), ("TICKCAST__KAFKA__SASL_USERNAME", "scram")])
+        .env("TICKCAST__KAFKA__SASL_PASSWORD", PASSWORD)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It reads for ever, or ends at an error without a line.
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(line.contains("prediction_id"), "{line}");
 }

@@ -29,4 +29,5 @@ mod store_referee;
 mod store_retention;
 mod support;
 mod tail;
+mod tokens;
 mod xrpeth;

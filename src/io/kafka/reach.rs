@@ -7,7 +7,7 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openssl::ssl::{HandshakeError, SslConnector, SslMethod};
+use openssl::ssl::HandshakeError;
 use openssl::x509::X509VerifyResult;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -17,6 +17,7 @@ use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 
 use super::{KafkaError, client};
 use crate::config::Kafka;
+use crate::io::tls;
 
 /// How long brokers that are away are waited for: they may be starting.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -149,10 +150,8 @@ fn explain(config: &Kafka, code: Code, reason: &str) -> (String, String) {
 /// shows none.
 fn certificate(config: &Kafka, broker: &str) -> Option<X509VerifyResult> {
     let (host, _) = broker.rsplit_once(':')?;
-    let mut builder = SslConnector::builder(SslMethod::tls_client()).ok()?;
-    if !config.ssl_ca_location.is_empty() {
-        builder.set_ca_file(&config.ssl_ca_location).ok()?;
-    }
+    let root = Some(config.ssl_ca_location.as_str()).filter(|path| !path.is_empty());
+    let builder = tls::client(root).ok()?;
     let stream = broker.to_socket_addrs().ok()?.find_map(|address| TcpStream::connect_timeout(&address, LOOK).ok())?;
     stream.set_read_timeout(Some(LOOK)).ok()?;
     match builder.build().connect(host.trim_matches(['[', ']']), stream) {

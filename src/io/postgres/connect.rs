@@ -3,16 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use openssl::error::ErrorStack;
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use openssl::x509::X509;
-use openssl::x509::store::{X509Store, X509StoreBuilder};
+use openssl::ssl::SslVerifyMode;
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::PostgresError;
+use crate::io::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -123,14 +121,11 @@ impl Target {
     }
 
     fn tls(&self) -> Result<MakeTlsConnector, PostgresError> {
-        let failed = |why: String| PostgresError::Tls { target: self.to_string(), why };
-        let mut builder = SslConnector::builder(SslMethod::tls()).map_err(|error| failed(error.to_string()))?;
-        if let Some(root) = &self.root {
-            let unread =
-                |why: String| failed(format!("sslrootcert={root} cannot be read as certificates (PEM): {why}"));
-            let pem = std::fs::read(root).map_err(|error| unread(error.to_string()))?;
-            builder.set_cert_store(authorities(&pem).map_err(|error| unread(error.to_string()))?);
-        }
+        let mut builder = tls::client(self.root.as_deref()).map_err(|why| {
+            let root = self.root.as_deref().unwrap_or_default();
+            let why = format!("sslrootcert={root} cannot be read as certificates (PEM): {why}");
+            PostgresError::Tls { target: self.to_string(), why }
+        })?;
         if self.verify == Verify::Nothing {
             builder.set_verify(SslVerifyMode::NONE);
         }
@@ -142,15 +137,6 @@ impl Target {
         });
         Ok(connector)
     }
-}
-
-/// These certificates and no others: the connector's own store holds the system's too.
-fn authorities(pem: &[u8]) -> Result<X509Store, ErrorStack> {
-    let mut store = X509StoreBuilder::new()?;
-    for certificate in X509::stack_from_pem(pem)? {
-        store.add_cert(certificate)?;
-    }
-    Ok(store.build())
 }
 
 /// Undoes percent-encoding.

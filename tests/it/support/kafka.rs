@@ -12,12 +12,12 @@ pub struct GuardedKafka {
     pub plaintext: u16,
     /// TLS.
     pub ssl: u16,
-    /// TLS with SASL: SCRAM-SHA-512 or PLAIN.
+    /// TLS with SASL: SCRAM or PLAIN.
     pub sasl_ssl: u16,
 }
 
 impl GuardedKafka {
-    /// Starts one with a certificate for `host`, and a user with a password: `scram` with SCRAM-SHA-512, `plain` with PLAIN.
+    /// Starts one with a certificate for `host`, and a user with a password: `scram` with SCRAM, `plain` with PLAIN.
     /// Nothing, and a word about it, where Kafka or Java is not installed.
     pub fn start(authority: &Authority, host: &str, password: &str) -> Option<Self> {
         let folder = deploy::folder("kafka");
@@ -56,7 +56,11 @@ impl GuardedKafka {
             ("inter.broker.listener.name", "PLAINTEXT".into()),
             ("ssl.keystore.type", "PEM".into()),
             ("ssl.keystore.location", store.display().to_string()),
-            ("sasl.enabled.mechanisms", "SCRAM-SHA-512,PLAIN".into()),
+            ("sasl.enabled.mechanisms", "SCRAM-SHA-256,SCRAM-SHA-512,PLAIN".into()),
+            (
+                "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config",
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;".into(),
+            ),
             (
                 "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;".into(),

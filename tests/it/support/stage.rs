@@ -86,6 +86,14 @@ impl Stage {
         self.spawn(&["--roles", roles], more)
     }
 
+    /// Starts the forecast role with its HTTP server on every address of this machine.
+    pub fn run_for_all(&self) -> Service {
+        let address = free_address();
+        let mut service = self.run(&[&format!("http.listen=0.0.0.0:{}", address.port())]);
+        service.address = address;
+        service
+    }
+
     fn spawn(&self, arguments: &[&str], more: &[&str]) -> Service {
         let address = free_address();
         let listen = format!("http.listen={address}");
@@ -148,6 +156,11 @@ impl Service {
     /// Status and body of an HTTP answer; status 0 while nobody listens.
     pub fn get(&self, path: &str) -> (u16, String) {
         http(self.address, path).unwrap_or_default()
+    }
+
+    /// The same with a bearer token.
+    pub fn get_with(&self, path: &str, token: &str) -> (u16, String) {
+        request(self.address, path, &format!("Authorization: Bearer {token}\r\n")).unwrap_or_default()
     }
 
     /// The first answer there is.
@@ -251,9 +264,13 @@ pub fn free_address() -> SocketAddr {
 }
 
 fn http(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    request(address, path, "")
+}
+
+fn request(address: SocketAddr, path: &str, headers: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

@@ -12,10 +12,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use crate::support::direct::{self, Cut};
+use crate::support::six;
 use crate::support::stage::bare;
 
-const FILES: [&str; 6] =
-    ["cm_BTCUSD_PERP", "cm_ETHUSD_PERP", "spot_BTCUSDT", "spot_ETHUSDT", "usdm_BTCUSDT", "usdm_ETHUSDT"];
 const OUTPUTS: [&str; 5] =
     ["outcomes.parquet", "predictions.parquet", "accuracy.jsonl", "retrains.jsonl", "report.html"];
 
@@ -49,12 +48,7 @@ fn market(folder: &Path, args: &str) {
 fn six_recordings_give_the_same_bytes_again() {
     let (Some(data), Some(_)) = (direct::data(), scoring()) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| data.join(format!("ticks/binance_{name}_20240809.csv.gz"));
-    let symbol = |name: &str| {
-        let (venue, instrument) = name.split_once('_').unwrap();
-        format!("{instrument}.BINANCE-{}", venue.to_uppercase())
-    };
-    let sources: Vec<String> = FILES.iter().map(|name| format!("{}={}", symbol(name), path(name).display())).collect();
+    let sources = six::sources(&data);
     let run = |output: &str| {
         let mut args: Vec<&str> = sources.iter().map(String::as_str).collect();
         args.extend(["--partitions", "3", "--set", "bars.interval=1s", "--output", output]);
@@ -70,7 +64,8 @@ fn six_recordings_give_the_same_bytes_again() {
     }
 
     // Every trade, every bar and every prediction that a plain computation over the files gives.
-    let ticks: BTreeMap<String, Vec<_>> = FILES.iter().map(|name| (symbol(name), direct::ticks(&path(name)))).collect();
+    let ticks: BTreeMap<String, Vec<_>> =
+        six::NAMES.iter().map(|name| (six::symbol(name), direct::ticks(&six::file(&data, name)))).collect();
     let last = ticks.values().flatten().map(|tick| tick.time).max().unwrap();
     let end = last / 1_000_000 * 1_000_000 + 1_000_000;
     let cut = Cut { name: "1s", interval: 1_000_000, max_fill: 60, lateness: 1_000_000, end };

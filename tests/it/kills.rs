@@ -2,9 +2,11 @@
 //! topics hold what one undisturbed run writes, record by record and in the same order.
 
 mod crashes;
+mod harness;
 mod judged;
 mod jump;
 mod order;
+mod recorded;
 mod referee;
 mod refusals;
 mod restarts;

@@ -8,11 +8,10 @@ use serde_json::Value;
 use crate::referee::judge_all;
 use crate::support::direct;
 use crate::support::parquet::rows;
+use crate::support::six;
 use crate::support::stage::Stage;
 
 const PARTITIONS: i32 = 3;
-const FILES: [&str; 6] =
-    ["cm_BTCUSD_PERP", "cm_ETHUSD_PERP", "spot_BTCUSDT", "spot_ETHUSDT", "usdm_BTCUSDT", "usdm_ETHUSDT"];
 
 /// Records without what a clock made, and without what only the topic needs.
 fn plain(mut value: Value) -> Value {
@@ -53,14 +52,7 @@ fn live_and_backtest() {
     let sets =
         ["judge.report_every=5", "judge.window=60", "judge.baseline_n=20", "judge.in_control=300", "judge.drop=0.1"];
     let Some(stage) = Stage::new("live_and_backtest", PARTITIONS, &sets) else { return };
-    let files: Vec<String> = FILES
-        .iter()
-        .map(|name| {
-            let (venue, instrument) = name.split_once('_').unwrap();
-            let file = data.join(format!("ticks/binance_{name}_20240809.csv.gz"));
-            format!("{instrument}.BINANCE-{}={}", venue.to_uppercase(), file.display())
-        })
-        .collect();
+    let files = six::sources(&data);
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     stage.ok(&[&["replay", "--speed", "max"][..], &files].concat());
     let service = stage.run_as("forecast,verify", &[]);

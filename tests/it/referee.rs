@@ -8,10 +8,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::direct;
+use crate::support::six;
 use crate::support::stage::{Service, Stage, metric};
 
-const FILES: [&str; 6] =
-    ["cm_BTCUSD_PERP", "cm_ETHUSD_PERP", "spot_BTCUSDT", "spot_ETHUSDT", "usdm_BTCUSDT", "usdm_ETHUSDT"];
 /// So many partitions that each symbol of USD-M has one of its own.
 const SPREAD: i32 = 11;
 const SECOND: i64 = 1_000_000;
@@ -31,11 +30,7 @@ fn stage(what: &str, partitions: i32) -> Option<Stage> {
 fn replay_of_six(partitions: i32) -> Option<Value> {
     let data = direct::data()?;
     let stage = stage("referee", partitions)?;
-    let files = FILES.map(|name| {
-        let (venue, instrument) = name.split_once('_').unwrap();
-        let file = data.join(format!("ticks/binance_{name}_20240809.csv.gz"));
-        format!("{instrument}.BINANCE-{}={}", venue.to_uppercase(), file.display())
-    });
+    let files = six::sources(&data);
     let replay = ["replay", "--json", "--speed", "max"].into_iter().chain(files.iter().map(String::as_str));
     stage.ok(&replay.collect::<Vec<_>>());
     let all = stage.run_as("forecast,verify", &[]);

@@ -2,44 +2,31 @@
 //! gives, probabilities equal what Python says, every tick is accounted for.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::direct::{self, Cut, Said, Tick};
 use crate::support::raw::Read;
+use crate::support::six::{self, file, symbol};
 use crate::support::stage::{Stage, metric};
 
-const FILES: [&str; 6] =
-    ["cm_BTCUSD_PERP", "cm_ETHUSD_PERP", "spot_BTCUSDT", "spot_ETHUSDT", "usdm_BTCUSDT", "usdm_ETHUSDT"];
 /// Given twice: its trades come a second time, each in its bar.
 const REPEATED: &str = "cm_ETHUSD_PERP";
-
-fn file(data: &Path, name: &str) -> PathBuf {
-    data.join(format!("ticks/binance_{name}_20240809.csv.gz"))
-}
-
-/// `cm_BTCUSD_PERP` is the symbol `BTCUSD_PERP.BINANCE-CM`.
-fn symbol(name: &str) -> String {
-    let (venue, instrument) = name.split_once('_').unwrap();
-    format!("{instrument}.BINANCE-{}", venue.to_uppercase())
-}
 
 #[test]
 fn replay_of_six() {
     let Some(data) = direct::data() else { return };
     let Some(stage) = Stage::new("six", 3, &[]) else { return };
     let mut args = vec!["replay".to_owned(), "--json".to_owned(), "--speed".to_owned(), "max".to_owned()];
-    for name in FILES.into_iter().chain([REPEATED]) {
-        args.push(format!("{}={}", symbol(name), file(&data, name).display()));
-    }
+    args.extend(six::NAMES.into_iter().chain([REPEATED]).map(|name| six::source(&data, name)));
     let summary = stage.ok(&args.iter().map(String::as_str).collect::<Vec<_>>());
     let summary: Value = serde_json::from_str(&summary).unwrap();
     let metrics = stage.forecast(&[]);
 
     let ticks: BTreeMap<String, Vec<Tick>> =
-        FILES.iter().map(|name| (symbol(name), direct::ticks(&file(&data, name)))).collect();
+        six::NAMES.iter().map(|name| (symbol(name), direct::ticks(&file(&data, name)))).collect();
     let last = ticks.values().flatten().map(|tick| tick.time).max().unwrap();
     let end = last / 1_000_000 * 1_000_000 + 1_000_000;
     assert_eq!(summary["watermark"], end);
@@ -129,7 +116,7 @@ fn account(stage: &Stage, metrics: &str, summary: &Value, ticks: &BTreeMap<Strin
 fn partitions_agree(stage: &Stage, bars: &[Read], predictions: &[Read]) {
     let homes: HashSet<_> =
         stage.read("ticks").into_iter().filter_map(|tick| Some((tick.key?, tick.partition))).collect();
-    assert_eq!(homes.len(), FILES.len());
+    assert_eq!(homes.len(), six::NAMES.len());
     for record in bars.iter().chain(predictions) {
         assert!(homes.contains(&(record.key.clone().unwrap(), record.partition)), "{record:?}");
     }

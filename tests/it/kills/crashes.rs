@@ -3,62 +3,34 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::harness::{SHORT_SESSIONS, Undisturbed, Work, kill_again_and_again, kill_in_turn};
 use super::stream::{Random, market};
-use super::world::{OFTEN, Output, Process, World, assert_same, wait_until};
+use super::world::{OFTEN, Process, World, assert_same, wait_until};
 
-/// What an undisturbed run over [`market`] and four partitions writes.
-pub struct Undisturbed {
-    pub output: Output,
-    /// Records and markers in `bars` and `predictions`.
-    pub written: i64,
-}
-
-/// Runs once for all tests; `None` where there is no Kafka.
+/// Runs over [`market`] and four partitions once for all tests; `None` where there is no Kafka.
 pub fn undisturbed() -> Option<&'static Undisturbed> {
     static RUN: OnceLock<Option<Undisturbed>> = OnceLock::new();
     RUN.get_or_init(|| {
         let world = World::make("undisturbed", 4, &[])?;
         world.feed(&market());
-        let mut process = world.start("0", &[]);
-        world.finish(&mut [&mut process]);
-        process.stop();
-        let output = world.output();
-        // An empty run would equal any other empty run.
-        let count = |topic: &str, wanted: &dyn Fn(&serde_json::Value) -> bool| {
-            let records = output.iter().filter(|((name, _), _)| *name == topic).flat_map(|(_, records)| records);
-            records.filter(|record| wanted(&record["value"])).count()
-        };
-        assert!(count("predictions", &|value| value["p_up"].is_number()) > 500, "predictions that were scored");
-        assert!(count("predictions", &|value| value["abstain_reasons"][0] == "silent") >= 3, "a symbol fell silent");
-        assert!(count("bars", &|value| value["synthetic"] == true) > 50, "synthetic bars");
-        assert!(count("deadletter", &|_| true) > 20, "dead letters");
-        assert!((0..4).all(|partition| output.contains_key(&("bars", partition))), "every partition has symbols");
-        Some(Undisturbed { output, written: world.written() })
+        let run = Undisturbed::of(&world);
+        assert!(run.count("predictions", |value| value["p_up"].is_number()) > 500, "predictions that were scored");
+        assert!(run.count("predictions", |value| value["abstain_reasons"][0] == "silent") >= 3, "a symbol fell silent");
+        assert!(run.count("bars", |value| value["synthetic"] == true) > 50, "synthetic bars");
+        assert!(run.count("deadletter", |_| true) > 20, "dead letters");
+        assert!((0..4).all(|partition| run.output.contains_key(&("bars", partition))), "every partition has symbols");
+        Some(run)
     })
     .as_ref()
 }
 
-/// Kills at twenty moments: while it starts, while it restores, while it works.
 #[test]
 fn kill_minus_nine() {
     let Some(expected) = undisturbed() else { return };
     let world = World::make("kill", 4, &OFTEN).unwrap();
     world.feed(&market());
-    let mut random = Random(2024);
-    let mut at_work = 0;
-    for round in 0..20 {
-        let mut process = world.start("0", &[]);
-        if round % 4 == 3 {
-            // The moment is the point: any time from the assignment to the middle of the restore.
-            process.wait_for_assignment();
-            std::thread::sleep(Duration::from_millis(random.below(300)));
-        } else {
-            let aim = world.written() + 1 + random.below(expected.written as u64 / 13) as i64;
-            wait_until("progress", &mut [&mut process], || world.written() >= aim || world.is_done());
-        }
-        process.kill();
-        at_work += usize::from(!world.is_done());
-    }
+    let work = Work { roles: "forecast", more: &[], progress: &|| world.written(), whole: expected.written };
+    let at_work = kill_again_and_again(&world, &work, 20, 2024);
     assert!(at_work >= 18, "only {at_work} of 20 kills hit a process that had work left");
     let mut process = world.start("0", &[]);
     world.finish(&mut [&mut process]);
@@ -70,36 +42,11 @@ fn kill_minus_nine() {
 #[test]
 fn two_processes() {
     let Some(expected) = undisturbed() else { return };
-    let more = [&OFTEN[..], &["kafka.session_timeout=6s", "kafka.transaction_timeout=5s"]].concat();
-    let world = World::make("two", 4, &more).unwrap();
+    let world = World::make("two", 4, &[&OFTEN[..], &SHORT_SESSIONS].concat()).unwrap();
     let market = market();
     let (first, rest) = market.split_at(market.len() / 3);
     world.feed(first);
-    let mut processes = [world.start("a", &[]), world.start("b", &[])];
-    for process in &mut processes {
-        process.wait_for_assignment();
-    }
-    world.feed(rest);
-    let mut random = Random(77);
-    for round in 0..8 {
-        let aim = world.written() + 1 + random.below(expected.written as u64 / 10) as i64;
-        let [a, b] = &mut processes;
-        wait_until("progress", &mut [a, b], || world.written() >= aim || world.is_done());
-        let victim = round % 2;
-        processes[victim].kill();
-        let name = ["a", "b"][victim];
-        if round == 4 {
-            // Long enough away to lose its partitions: the other one takes over what it left half done.
-            let survivor = &mut processes[1 - victim];
-            wait_until("the other takes all", &mut [survivor], || world.is_done());
-        }
-        processes[victim] = world.start(name, &[]);
-    }
-    let [a, b] = &mut processes;
-    world.finish(&mut [a, b]);
-    for process in &mut processes {
-        process.stop();
-    }
+    kill_in_turn(&world, expected, 77, || world.feed(rest));
     assert_same(&expected.output, &world.output());
 }
 

@@ -1,5 +1,6 @@
 //! Topics and a group of their own for one test, the processes that work on them, and what they wrote.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ pub struct World {
     logs: tempfile::TempDir,
     probe: BaseConsumer,
     starts: AtomicU32,
+    /// A replay that may still run.
+    replay: RefCell<Option<Process>>,
 }
 
 impl World {
@@ -66,7 +69,16 @@ impl World {
             .expect("a consumer");
         let topics = Topics::new(&config.kafka.topic_prefix);
         let logs = tempfile::tempdir().expect("a directory");
-        let world = Self { config, topics, partitions, settings, logs, probe, starts: AtomicU32::new(0) };
+        let world = Self {
+            config,
+            topics,
+            partitions,
+            settings,
+            logs,
+            probe,
+            starts: AtomicU32::new(0),
+            replay: RefCell::default(),
+        };
         let made = world.run(&["topics", "apply", "--partitions", &partitions.to_string()]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Some(world)
@@ -93,17 +105,34 @@ impl World {
 
     /// Starts a process with `roles`.
     pub fn start_as(&self, roles: &str, instance: &str, more: &[&str]) -> Process {
-        let number = self.starts.fetch_add(1, Ordering::Relaxed);
-        let log = self.logs.path().join(format!("{number}-{instance}.log"));
         let instance = format!("kafka.instance={instance}");
         let more: Vec<&str> = more.iter().copied().chain([instance.as_str()]).collect();
-        let child = self
-            .command(&["run", "--roles", roles], &more)
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("a log"))
-            .spawn()
-            .expect("the program starts");
+        self.spawn(&["run", "--roles", roles], &more)
+    }
+
+    fn spawn(&self, arguments: &[&str], more: &[&str]) -> Process {
+        let log = self.logs.path().join(format!("{}.log", self.starts.fetch_add(1, Ordering::Relaxed)));
+        let (out, err) = (Stdio::null(), File::create(&log).expect("a log"));
+        let child = self.command(arguments, more).stdout(out).stderr(err).spawn().expect("the program starts");
         Process { child, log }
+    }
+
+    /// Starts to replay `files` (`SYMBOL=FILE`); nothing is done before it has ended.
+    pub fn start_replay(&self, files: &[String], speed: &str) {
+        let arguments = ["replay", "--speed", speed].into_iter().chain(files.iter().map(String::as_str));
+        self.replay.replace(Some(self.spawn(&arguments.collect::<Vec<_>>(), &[])));
+    }
+
+    /// Whether a replay runs; fails when it has failed.
+    pub fn is_replaying(&self) -> bool {
+        let mut replay = self.replay.borrow_mut();
+        if let Some(process) = replay.as_mut()
+            && let Some(status) = process.child.try_wait().expect("a child of ours")
+        {
+            assert!(status.success(), "{}", process.log());
+            *replay = None;
+        }
+        replay.is_some()
     }
 
     /// Writes `ticks` and waits until they are there.
@@ -161,9 +190,11 @@ impl World {
         found.collect()
     }
 
-    /// Whether everything that was fed is committed, the cycles of the last record included.
+    /// Whether everything that is to be fed is committed, the cycles of the last record included.
     pub fn is_done(&self) -> bool {
-        self.checkpoints().iter().enumerate().all(|(partition, committed)| {
+        // In this order: what the replay wrote last counts.
+        let fed = !self.is_replaying();
+        fed && self.checkpoints().iter().enumerate().all(|(partition, committed)| {
             committed.as_ref().is_some_and(|(offset, checkpoint)| {
                 let due = checkpoint.watermark.map(|watermark| watermark.div_euclid(SECOND) * SECOND);
                 *offset == self.end(&self.topics.ticks, partition as i32) && checkpoint.closed == due
@@ -230,7 +261,7 @@ pub fn wait_until(what: &str, processes: &mut [&mut Process], mut condition: imp
     }
 }
 
-/// A running forecaster; killed when it goes out of scope.
+/// A running process; killed when it goes out of scope.
 pub struct Process {
     child: Child,
     log: PathBuf,

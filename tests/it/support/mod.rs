@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod parquet;
 pub mod postgres;
 pub mod raw;
+pub mod six;
 pub mod stage;
 pub mod store;
 pub mod tool;

@@ -11,6 +11,7 @@ const TOKENS: &str = "grafana:read:0123456789abcdef,ops:operate:fedcba9876543210
 struct World {
     address: SocketAddr,
     metrics: Arc<Metrics>,
+    health: Health,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -20,9 +21,10 @@ fn serve_with(tokens: &str, limits: Limits) -> World {
     let address = listener.local_addr().unwrap();
     let access = Access::new(tokens::parse(&tokens.to_owned().into()).unwrap());
     let metrics = Arc::new(Metrics::default());
-    let shared = Shared { metrics: Arc::clone(&metrics), health: Health::default(), access, limits };
+    let health = Health::default();
+    let shared = Shared { metrics: Arc::clone(&metrics), health: health.clone(), access, limits };
     runtime.spawn(server::serve(listener, router(shared), limits));
-    World { address, metrics, _runtime: runtime }
+    World { address, metrics, health, _runtime: runtime }
 }
 
 impl World {
@@ -97,4 +99,23 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
     let brief = serve_with("", Limits { connection: Duration::from_millis(50), ..LIMITS });
     let answer = brief.say("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// What the watchdog says reaches whoever restarts dead processes, and is over when the partition gets on.
+#[test]
+fn a_partition_without_progress_is_not_alive() {
+    let world = serve_with("", LIMITS);
+    let lane = world.health.part("lane 0", Duration::from_secs(3_600));
+    lane.ready();
+    assert!(world.get("/livez", "").starts_with("HTTP/1.1 200 "));
+    lane.broken(Some("ticks/1: 5 records to read and no progress for 61s".to_owned()));
+    // A sign of life is none of progress.
+    lane.beat();
+    for path in ["/livez", "/readyz"] {
+        let answer = world.get(path, "");
+        let why = "\r\n\r\nlane 0: ticks/1: 5 records to read and no progress for 61s\n";
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with(why), "{answer}");
+    }
+    lane.broken(None);
+    assert!(world.get("/livez", "").starts_with("HTTP/1.1 200 "));
 }

@@ -12,5 +12,6 @@ mod refusals;
 mod restarts;
 mod rows;
 mod stream;
+mod stuck;
 mod waits;
 mod world;

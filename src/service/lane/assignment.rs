@@ -26,7 +26,9 @@ impl<S: Stage> Lane<S> {
         tracing::info!(lane = self.id, partitions = ?numbers, "assigned");
         self.retry_at = None;
         self.outlet.open = None;
-        self.partitions.clear();
+        // After a failure these are the same partitions: what is known of their troubles outlives the restore.
+        let before: HashMap<_, _> =
+            std::mem::take(&mut self.partitions).into_iter().map(|(n, p)| (n, p.past())).collect();
         self.parts.health.waits_for("restoring");
         if numbers.is_empty() {
             self.consumer.unassign().map_err(KafkaError::call("taking an empty assignment"))?;
@@ -59,6 +61,9 @@ impl<S: Stage> Lane<S> {
             }
             positions.push((number, resume));
             self.partitions.insert(number, partition);
+        }
+        for (number, past) in before {
+            self.partitions.entry(number).and_modify(|partition| partition.remember(past));
         }
         let input = self.stage.input();
         let list = offsets(input, positions)?;

@@ -6,7 +6,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::outlet::Open;
 use super::stage::Stage;
-use super::{Lane, LaneError, MAX_ABORTS, OFFSETS_ALONE};
+use super::{Lane, LaneError, OFFSETS_ALONE};
 use crate::io::kafka::KafkaError;
 use crate::io::kafka::producer::{TransactionError, Transactions};
 use crate::telemetry::metrics::ResultLabel;
@@ -96,15 +96,19 @@ impl<S: Stage> Lane<S> {
     }
 
     fn committed(&mut self) {
+        let now = Instant::now();
+        // Many may follow each other before the lane looks at itself: what one record closes is done at once.
+        self.parts.health.beat();
         for (&number, partition) in self.partitions.iter_mut().filter(|(_, p)| p.dirty) {
             partition.committed = partition.next;
             partition.dirty = false;
+            partition.watch.committed(now);
+            partition.trouble.committed(partition.next);
             self.stage.tell(number, &mut partition.state);
         }
         self.stage.committed();
         self.parts.metrics.transactions.get_or_create(&ResultLabel { result: "committed" }).inc();
-        self.aborts = 0;
-        self.last_commit = Instant::now();
+        self.last_commit = now;
     }
 
     /// Takes what a transaction's error asks for: abort and restore, or a new producer and restore. What cannot be mended
@@ -123,8 +127,7 @@ impl<S: Stage> Lane<S> {
         self.stage.aborted();
         let stale = matches!(error, TransactionError::Stale(_));
         if !stale {
-            self.aborts += 1;
-            self.give_up_if_stuck(&error)?;
+            self.note_trouble(&error)?;
         }
         if matches!(error, TransactionError::Retire(_)) {
             self.outlet.producer = Transactions::connect(&self.parts.config.kafka, &self.id)?;
@@ -140,18 +143,26 @@ impl<S: Stage> Lane<S> {
         Ok(())
     }
 
-    fn give_up_if_stuck(&self, error: &TransactionError) -> Result<(), LaneError> {
-        if self.aborts < 2 * MAX_ABORTS {
-            return Ok(());
+    /// Counts the failure for the partitions that took part in it, and gives up when that was too often.
+    fn note_trouble(&mut self, error: &TransactionError) -> Result<(), LaneError> {
+        for partition in self.partitions.values_mut().filter(|partition| partition.dirty) {
+            partition.trouble.failed(partition.next);
         }
-        let first = self.partitions.iter().next();
-        let (&partition, offset) = first.map_or((&-1, -1), |(number, p)| (number, p.committed));
+        let Some((&partition, stuck)) = self.partitions.iter().find(|(_, partition)| partition.trouble.is_stuck())
+        else {
+            return Ok(());
+        };
         Err(LaneError::Stuck {
             topic: self.stage.input().to_owned(),
             partition,
-            offset,
-            aborts: self.aborts,
+            offset: stuck.committed,
+            aborts: stuck.trouble.failures(),
             why: error.to_string(),
         })
+    }
+
+    /// Whether records are taken one at a time.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.partitions.values().any(|partition| partition.trouble.is_suspect())
     }
 }

@@ -13,6 +13,7 @@ mod outlet;
 mod partition;
 mod records;
 mod stage;
+mod trouble;
 mod watch;
 
 pub use outlet::{Outlet, version_header};
@@ -41,8 +42,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often offsets without results are committed. Results that come while that runs wait for it, and for the broker to finish
 /// it: so not once a second, which is when bars of a second close.
 const OFFSETS_ALONE: Duration = Duration::from_millis(2_500);
-/// Aborts in a row before records are taken one at a time, and again before the lane gives up.
-const MAX_ABORTS: u32 = 5;
 
 /// What ends a lane.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +79,8 @@ pub enum LaneError {
     },
     /// The same place fails again and again.
     #[error(
-        "{topic}/{partition} offset {offset}: the transaction failed {aborts} times in a row, the last time with: {why}"
+        "{topic}/{partition} offset {offset}: the transaction failed {aborts} times, the last time with: {why}; mend that and \
+         restart: nothing behind this offset was skipped"
     )]
     Stuck {
         /// Input topic.
@@ -89,7 +89,7 @@ pub enum LaneError {
         partition: i32,
         /// First offset that is not committed.
         offset: i64,
-        /// How often.
+        /// How often what begins there failed.
         aborts: u32,
         /// The last error.
         why: String,
@@ -136,7 +136,6 @@ pub struct Lane<S: Stage> {
     partitions: BTreeMap<i32, Partition<S::State>>,
     /// Records since clocks were read.
     unclocked: u32,
-    aborts: u32,
     last_commit: Instant,
     last_look: Instant,
     last_survey: Instant,
@@ -163,7 +162,6 @@ impl<S: Stage> Lane<S> {
             consumer,
             partitions: BTreeMap::new(),
             unclocked: 0,
-            aborts: 0,
             last_commit: now,
             last_look: now,
             last_survey: now,

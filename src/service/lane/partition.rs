@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::trouble::Trouble;
+use super::watch::Watch;
+
 /// What a partition is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -29,8 +32,10 @@ pub(super) struct Partition<T> {
     pub last_record: Instant,
     /// Offset after the last record that was read again while rebuilding.
     pub reread: i64,
-    /// For the watchdog: the progress it saw last, and when that changed.
-    pub seen: (i64, Instant),
+    /// Since when it makes no progress.
+    pub watch: Watch,
+    /// What failed of it.
+    pub trouble: Trouble,
 }
 
 impl<T> Partition<T> {
@@ -46,13 +51,19 @@ impl<T> Partition<T> {
             came: false,
             last_record: now,
             reread: 0,
-            seen: (next, now),
+            watch: Watch::new(now),
+            trouble: Trouble::default(),
         }
     }
 
-    /// Where it stands: reading records again is progress, though the next record to apply stays the same.
-    pub fn progress(&self) -> i64 {
-        if matches!(self.phase, Phase::Rebuilding(_)) { self.reread } else { self.next }
+    /// What outlives a restore.
+    pub const fn past(&self) -> (Watch, Trouble) {
+        (self.watch, self.trouble)
+    }
+
+    /// Takes what the state before the restore knew.
+    pub const fn remember(&mut self, past: (Watch, Trouble)) {
+        (self.watch, self.trouble) = past;
     }
 
     /// How long ago the last record came, and whether this is the first look since; call it whenever the queue was found empty.

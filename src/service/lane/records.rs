@@ -42,9 +42,12 @@ impl<S: Stage> Lane<S> {
                 self.steps(number)?;
             }
             Ok(Applied::Pause(why)) => return self.pause(number, why),
-            Err(error) => return self.tolerate(Err(error)),
+            Err(error) => {
+                partition.dirty = true;
+                return self.tolerate(Err(error));
+            }
         }
-        if self.aborts >= super::MAX_ABORTS {
+        if self.is_in_trouble() {
             // One record at a time, to find the one that cannot be committed.
             self.commit()?;
         }
@@ -131,7 +134,10 @@ impl<S: Stage> Lane<S> {
                     partition.dirty = true;
                     self.commit_if_full()?;
                 }
-                Err(error) => return self.tolerate(Err(error)),
+                Err(error) => {
+                    partition.dirty = true;
+                    return self.tolerate(Err(error));
+                }
             }
         }
     }

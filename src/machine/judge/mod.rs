@@ -127,7 +127,9 @@ pub struct Question {
     pub model: Arc<str>,
     /// Target of the oldest cohort that waits for the answer.
     pub first: Micros,
-    frontier: Micros,
+    /// Up to here cohorts may close with the answer: an absent partition that is alive must have come as far, or it could show
+    /// the model at bars that are over by then.
+    pub frontier: Micros,
     /// The partitions of predictions that are no participants.
     pub absent: BTreeSet<i32>,
 }
@@ -248,8 +250,8 @@ impl Judge {
         self.models.iter().filter_map(ask).collect()
     }
 
-    /// The absent partitions of `question` had nothing to say when it was asked, and everything that was in this partition
-    /// then has been applied.
+    /// The absent partitions of `question` have nothing to say up to its frontier, and everything that was in this partition when
+    /// that was found out has been applied.
     pub fn answer(&mut self, question: &Question) {
         if let Some(model) = self.models.get_mut(&question.model) {
             model.cleared = model.cleared.max(question.frontier);
@@ -280,14 +282,15 @@ impl Judge {
         }
     }
 
-    /// The oldest cohort that some participants have passed and others have not, with those that have not.
-    pub fn waits_for(&self) -> Option<(Arc<str>, Micros, Vec<i32>)> {
-        self.models.iter().find_map(|(name, model)| {
+    /// The oldest cohort of each model, where some participants have passed it and others have not, with those that have not.
+    pub fn waits_for(&self) -> Vec<(Arc<str>, Micros, Vec<i32>)> {
+        let waits = |(name, model): (&Arc<str>, &Model)| {
             let first = model.open.keys().next()?.0;
             let behind: Vec<i32> = model.participants.iter().filter(|(_, at)| **at < first).map(|(p, _)| *p).collect();
             let passed = behind.len() < model.participants.len();
             (passed && !behind.is_empty()).then(|| (Arc::clone(name), first, behind))
-        })
+        };
+        self.models.iter().filter_map(waits).collect()
     }
 
     /// Whether an alarm of `model` at `at` could become a request, as far as is known without a look at open requests.

@@ -1,5 +1,7 @@
 //! The judge against other orders of the same log, and against itself after a restore.
 
+mod newcomer;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -221,9 +223,9 @@ fn a_cohort_waits_for_a_participant_and_says_so() {
     run(&mut judge, &[Line::Progress { partition: 1, end: 0 }], 0, &mut out);
     run(&mut judge, &steady(0, 1..=3, true), 1, &mut out);
     assert!(out.is_empty());
-    assert_eq!(judge.waits_for(), Some(("m".into(), STEP, vec![1])));
+    assert_eq!(judge.waits_for(), [("m".into(), STEP, vec![1])]);
     run(&mut judge, &[Line::Left { partition: 1, end: 0 }], 9, &mut out);
-    assert_eq!(judge.waits_for(), None);
+    assert_eq!(judge.waits_for(), []);
     assert_eq!(judge.open_rows(), 0);
     assert_eq!(out.len(), 2, "a report of all and one of the symbol after three cohorts");
 }

@@ -10,6 +10,7 @@ mod emit;
 mod quiet;
 mod stage;
 mod state;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

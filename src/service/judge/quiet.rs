@@ -1,7 +1,8 @@
 //! Whether partitions that show no model have nothing to say: their ticks are forecast, their predictions settled.
 //!
-//! Without it a cohort could close before a partition whose backlog is still being read has shown its model. Ends are those of
-//! the log, not of what can be read: a commit is known to its group before its markers have reached every partition.
+//! Without it a cohort could close before a partition whose backlog is still being read, or whose event time is behind that of
+//! the others, has shown its model. Ends are those of the log, not of what can be read: a commit is known to its group before
+//! its markers have reached every partition.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::config::Config;
-use crate::flow::time::Interval;
+use crate::flow::time::{Interval, Micros};
 use crate::io::kafka::topics::Topics;
 use crate::io::kafka::{KafkaError, client};
 use crate::machine::checkpoint::Checkpoint;
@@ -73,7 +74,9 @@ impl Quiet {
     pub fn advance(&self, look: &mut Look, partition: i32, next: i64) -> Result<bool, KafkaError> {
         let interval = self.interval;
         if look.predictions.is_none() {
-            let closed = |checkpoint: Checkpoint| has_closed_all(&checkpoint, interval);
+            let frontier = look.question.frontier;
+            let closed =
+                |checkpoint: Checkpoint| has_closed_all(&checkpoint, interval) && has_passed(&checkpoint, frontier);
             if reached(&self.forecast, &self.topics.ticks, &look.ticks, closed)? {
                 look.predictions = Some(self.ends(&self.topics.predictions, look.ticks.keys())?);
             }
@@ -98,6 +101,13 @@ impl Quiet {
 /// Whether every cycle up to the watermark has run: a commit is allowed between two of them, with all ticks read.
 fn has_closed_all(checkpoint: &Checkpoint, interval: Interval) -> bool {
     checkpoint.watermark.is_none_or(|watermark| checkpoint.closed >= Some(interval.open_of(watermark)))
+}
+
+/// Whether no bar up to `frontier` will come any more: the partition has come as far, or has no live symbol (the windows of a
+/// live one need bars). Whoever is alive and behind may bring a model that is new elsewhere, and its rows would be late.
+fn has_passed(checkpoint: &Checkpoint, frontier: Micros) -> bool {
+    let (begin, end) = checkpoint.bars;
+    begin == end || checkpoint.closed >= Some(frontier)
 }
 
 /// Whether a group has committed these ends, with checkpoints that are `finished`. An empty partition has nothing to commit.
@@ -142,5 +152,16 @@ mod tests {
         };
         assert!(at(None, None) && at(Some(20), Some(20)) && at(Some(20), Some(29)));
         assert!(!at(None, Some(20)) && !at(Some(10), Some(20)) && !at(Some(10), Some(25)));
+    }
+
+    #[test]
+    fn who_is_alive_and_behind_may_still_show_a_model() {
+        let at = |closed: Option<i64>, bars: (i64, i64)| {
+            let closed = closed.map(|seconds| seconds * SECOND);
+            let checkpoint = Checkpoint { config_hash: 0, closed, watermark: closed, resume: 0, bars, seen: 0, bad: 0 };
+            has_passed(&checkpoint, 30 * SECOND)
+        };
+        assert!(!at(Some(20), (5, 9)) && at(Some(30), (5, 9)) && at(Some(40), (5, 9)));
+        assert!(at(None, (0, 0)) && at(Some(20), (9, 9)), "nobody waits for a partition without symbols");
     }
 }

@@ -8,6 +8,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use super::quiet::{Look, Quiet};
 use super::state::Keys;
+use super::waiting::Waiting;
 use crate::config::Config;
 use crate::flow::time::Micros;
 use crate::io::kafka::KafkaError;
@@ -30,8 +31,8 @@ pub(super) struct OutcomesState {
     pub requests: Requests,
     /// Looks at the absent partitions of models, one a model.
     looks: Vec<Look>,
-    /// The cohort that has been waiting, and since when.
-    waiting: Option<(Micros, Instant, String)>,
+    /// Cohorts that have been waiting, and since when.
+    waiting: Waiting,
 }
 
 /// The stage of the judge role.
@@ -84,24 +85,22 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Notes for how long the oldest cohort has been waiting for somebody.
-    fn note_waiting(state: &mut OutcomesState) {
-        let waits = state.judge.waits_for().map(|(model, target, behind)| {
-            (
-                target,
-                format!("the cohort of {model} with target {target} waits for partitions {behind:?} of predictions"),
-            )
+    /// The oldest cohort of each model that waits for somebody: for a participant, or to know about those that are absent.
+    fn waits(judge: &Judge) -> Vec<(Arc<str>, Micros, String)> {
+        let behind = judge.waits_for().into_iter().map(|(model, target, behind)| {
+            let why =
+                format!("the cohort of {model} with target {target} waits for partitions {behind:?} of predictions");
+            (model, target, why)
         });
-        let asks = || {
-            let question = state.judge.questions().into_iter().next()?;
-            let why = format!("partitions {:?} of ticks or predictions are not worked off", question.absent);
-            Some((question.first, why))
-        };
-        state.waiting = match (waits.or_else(asks), state.waiting.take()) {
-            (Some((target, _)), Some(before)) if before.0 == target => Some(before),
-            (Some((target, why)), _) => Some((target, Instant::now(), why)),
-            (None, _) => None,
-        };
+        let absent = judge.questions().into_iter().map(|question| {
+            let Question { model, first, absent, .. } = question;
+            let why = format!(
+                "the cohort of {model} with target {first} waits: partitions {absent:?} of ticks or predictions are not worked \
+                 off, or have not come as far"
+            );
+            (model, first, why)
+        });
+        behind.chain(absent).collect()
     }
 }
 
@@ -135,7 +134,7 @@ impl Stage for Outcomes {
             keys: Keys::default(),
             requests: Requests::default(),
             looks: Vec::new(),
-            waiting: None,
+            waiting: Waiting::default(),
         }
     }
 
@@ -218,7 +217,7 @@ impl Stage for Outcomes {
                      or raise judge.max_open_rows",
                     state.judge.open_rows(),
                     message.offset(),
-                    state.waiting.as_ref().map_or("nobody is behind", |(_, _, why)| why)
+                    state.waiting.why().unwrap_or("nobody is behind")
                 )));
             }
         }
@@ -235,7 +234,7 @@ impl Stage for Outcomes {
     }
 
     fn survey(&mut self, partition: i32, state: &mut OutcomesState, next: i64) -> Result<bool, LaneError> {
-        Self::note_waiting(state);
+        state.waiting.note(Self::waits(&state.judge), Instant::now());
         let questions = state.judge.questions();
         state.looks.retain(|look| questions.iter().any(|question| question.model == look.question.model));
         let mut due = false;
@@ -248,9 +247,7 @@ impl Stage for Outcomes {
     }
 
     fn complaint(&self, state: &OutcomesState) -> Option<String> {
-        let (_, since, why) = state.waiting.as_ref()?;
-        let patience = self.config.forecast.watchdog_timeout.get();
-        (since.elapsed() > patience).then(|| format!("{why} (for {:?})", since.elapsed()))
+        state.waiting.complaint(self.config.forecast.watchdog_timeout.get(), Instant::now())
     }
 
     fn seal(

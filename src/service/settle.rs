@@ -62,8 +62,7 @@ pub fn start(
         buffer: Vec::new(),
         counts: BTreeMap::new(),
     };
-    let lane =
-        std::thread::Builder::new().name("settle".to_owned()).spawn(move || Ok(Lane::connect(parts, stage)?.run()?))?;
+    let lane = std::thread::Builder::new().name("settle".to_owned()).spawn(move || Ok(Lane::work(parts, stage)?))?;
     Ok(vec![lane])
 }
 

@@ -108,9 +108,8 @@ pub fn start(
             stop: stop.clone(),
         };
         let stage = Ticks::new(config, champion(config)?, rules.clone(), config_hash, metrics);
-        let lane = std::thread::Builder::new()
-            .name(format!("lane-{number}"))
-            .spawn(move || Ok(Lane::connect(parts, stage)?.run()?))?;
+        let lane =
+            std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || Ok(Lane::work(parts, stage)?))?;
         handles.push(lane);
     }
     Ok(handles)

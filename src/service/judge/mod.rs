@@ -101,7 +101,6 @@ pub fn start(
         buffer: Vec::new(),
         counts: BTreeMap::new(),
     };
-    let lane =
-        std::thread::Builder::new().name("judge".to_owned()).spawn(move || Ok(Lane::connect(parts, stage)?.run()?))?;
+    let lane = std::thread::Builder::new().name("judge".to_owned()).spawn(move || Ok(Lane::work(parts, stage)?))?;
     Ok(vec![lane])
 }

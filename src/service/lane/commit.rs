@@ -116,6 +116,10 @@ impl<S: Stage> Lane<S> {
     pub(super) fn tolerate(&mut self, result: Result<(), LaneError>) -> Result<(), LaneError> {
         let Err(error) = result else { return Ok(()) };
         let LaneError::Transaction(error) = error else { return Err(error) };
+        if self.parts.stop.requested() {
+            // There is nothing to restore, and no new producer to wait for.
+            return Err(error.into());
+        }
         tracing::warn!(lane = self.id, %error, "transaction failed; its partitions are restored");
         let outcome = match &error {
             TransactionError::Fenced(_) => return Err(error.into()),

@@ -144,11 +144,24 @@ pub struct Lane<S: Stage> {
 }
 
 impl<S: Stage> Lane<S> {
-    /// Connects a lane: the producer fences its predecessor, the consumer joins the group.
+    /// Connects a lane and runs it until a stop is asked for; then it commits what is done and leaves.
     ///
     /// # Errors
-    /// When Kafka does not answer or refuses.
-    pub fn connect(parts: Parts, stage: S) -> Result<Self, LaneError> {
+    /// What ends the lane; nothing that was not committed has been seen by anybody. So what Kafka refuses once a stop was asked
+    /// for is told and no error: whoever is next does it again.
+    pub fn work(parts: Parts, stage: S) -> Result<(), LaneError> {
+        let stop = parts.stop.clone();
+        match Self::connect(parts, stage).and_then(Self::run) {
+            Err(error @ (LaneError::Kafka(_) | LaneError::Transaction(_))) if stop.requested() => {
+                tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "stopped without a last commit");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Connects a lane: the producer fences its predecessor, the consumer joins the group.
+    fn connect(parts: Parts, stage: S) -> Result<Self, LaneError> {
         let kafka = &parts.config.kafka;
         let id = format!("{}{}.{}.{}.{}", kafka.topic_prefix, kafka.group, stage.role(), kafka.instance, parts.number);
         let producer = Transactions::connect(kafka, &id)?;
@@ -170,11 +183,7 @@ impl<S: Stage> Lane<S> {
         })
     }
 
-    /// Runs until a stop is asked for, then commits what is done and leaves.
-    ///
-    /// # Errors
-    /// What ends the lane; nothing that was not committed has been seen by anybody.
-    pub fn run(mut self) -> Result<(), LaneError> {
+    fn run(mut self) -> Result<(), LaneError> {
         let consumer = Arc::clone(&self.consumer);
         let result = self.turns(&consumer);
         let drained = match &result {

@@ -128,6 +128,26 @@ fn a_transaction_that_timed_out_is_done_again() {
     assert_same(&expected.output, &world.output());
 }
 
+/// SIGTERM is the first that such a process hears when it wakes: its last commit is refused, and it still ends with 0.
+#[test]
+fn a_stop_whose_last_commit_fails_is_no_failure() {
+    let Some(expected) = undisturbed() else { return };
+    let more = ["kafka.session_timeout=45s", "kafka.transaction_timeout=2s", "forecast.commit_interval=500ms"];
+    let world = World::make("laststop", 4, &more).unwrap();
+    world.feed(&market());
+    let mut process = world.start("0", &[]);
+    freeze_in_a_transaction(&world, &mut process);
+    wait_until("the broker's abort", &mut [&mut process], || (0..4).all(|partition| !world.is_open(partition)));
+    process.signal("TERM");
+    process.signal("CONT");
+    assert_eq!(process.exit_code(), 0, "{}", process.log());
+    assert!(process.log().contains("stopped without a last commit"), "{}", process.log());
+    let mut process = world.start("0", &[]);
+    world.finish(&mut [&mut process]);
+    process.stop();
+    assert_same(&expected.output, &world.output());
+}
+
 /// Stops `process` (SIGSTOP) while it has a transaction open.
 fn freeze_in_a_transaction(world: &World, process: &mut Process) {
     loop {

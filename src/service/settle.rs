@@ -8,10 +8,11 @@ use std::time::Duration;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::health::{Health, Stop};
-use super::lane::{Applied, Lane, LaneError, Outlet, Parts, Stage, version_header};
+use super::lane::{Applied, Lane, LaneError, Outlet, Parts, Stage, trace_of, traced_headers};
 use crate::config::Config;
 use crate::flow::outcome::Settled;
 use crate::flow::partitioner;
+use crate::flow::time::Micros;
 use crate::io::clock;
 use crate::io::kafka::history::{History, Stored};
 use crate::io::kafka::producer::Outgoing;
@@ -108,13 +109,16 @@ struct Predictions {
 }
 
 impl Predictions {
-    fn emit(&mut self, out: &mut Outlet) -> Result<(), LaneError> {
+    /// Sends what was settled; an outcome belongs to the trace of its prediction.
+    fn emit(&mut self, settler: &Settler, out: &mut Outlet) -> Result<(), LaneError> {
         let produced_at = clock::now();
         for settled in self.settled.drain(..) {
             self.buffer.clear();
             wire::outcome::encode(&settled, produced_at, &mut self.buffer);
+            let mut trace = None;
             let model = match &settled {
                 Settled::Outcome(outcome) => {
+                    trace = settler.trace(outcome.as_of);
                     let result = outcome.settlement.as_ref().map_or_else(|why| why.as_str(), |_| "settled");
                     *self.counts.entry(result).or_default() += 1;
                     &outcome.model
@@ -126,11 +130,20 @@ impl Predictions {
                 partition: partitioner::partition(model.as_bytes(), self.partitions),
                 key: Some(model.as_bytes()),
                 value: &self.buffer,
-                headers: version_header(),
+                headers: traced_headers(trace),
                 tag: None,
             })?;
         }
         Ok(())
+    }
+
+    /// Notes the trace of a bar end when its first record has come: all of them come from one cycle.
+    fn note_trace(&self, settler: &mut Settler, before: Option<Micros>, message: &BorrowedMessage<'_>) {
+        if settler.now() != before
+            && let Some(trace) = trace_of(message, &self.metrics)
+        {
+            settler.set_trace(trace);
+        }
     }
 
     /// Counts a record that was not used; our own topics hold none unless somebody else writes to them.
@@ -205,7 +218,9 @@ impl Stage for Predictions {
     fn reapply(&mut self, settler: &mut Settler, message: &BorrowedMessage<'_>) {
         let decoded = wire::prediction::decode_said(message.payload().unwrap_or_default());
         if let Ok(said) = decoded.as_ref().map_err(|_| ()).and_then(|record| record.said().map_err(|_| ())) {
+            let before = settler.now();
             settler.apply(message.offset(), &said, &mut self.settled);
+            self.note_trace(settler, before, message);
             self.settled.clear();
         }
     }
@@ -227,7 +242,10 @@ impl Stage for Predictions {
                 return Ok(Applied::Done);
             }
         };
-        match settler.apply(message.offset(), &said, &mut self.settled) {
+        let before = settler.now();
+        let verdict = settler.apply(message.offset(), &said, &mut self.settled);
+        self.note_trace(settler, before, message);
+        match verdict {
             Verdict::Used => {}
             Verdict::Duplicate => {
                 self.skip(message, "duplicate", "the same symbol, bar, horizon and version came before")
@@ -246,7 +264,7 @@ impl Stage for Predictions {
             }
         }
         if !self.settled.is_empty() {
-            self.emit(out)?;
+            self.emit(settler, out)?;
         }
         Ok(Applied::Done)
     }

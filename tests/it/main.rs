@@ -28,4 +28,5 @@ mod store_referee;
 mod store_retention;
 mod support;
 mod tail;
+mod trace;
 mod xrpeth;

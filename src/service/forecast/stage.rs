@@ -10,11 +10,12 @@ use crate::flow::bad_ratio::{BLOCK, BadRatio};
 use crate::flow::bar::Bar;
 use crate::flow::rules::Rules;
 use crate::flow::time::Micros;
+use crate::flow::trace_context::TraceContext;
 use crate::io::kafka::history::{History, Stored};
 use crate::io::kafka::topics::Topics;
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::forecaster::{Champion, Cycle, Forecaster, Position, Verdict};
-use crate::service::lane::{Applied, LaneError, Outlet, Stage};
+use crate::service::lane::{Applied, LaneError, Outlet, Stage, trace_of};
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ResultLabel};
 use crate::wire;
 
@@ -35,6 +36,9 @@ pub(super) struct TicksState {
     bad: BadRatio,
     /// The watermark when the last record had come: the base of idle advances.
     idle_base: Option<Micros>,
+    /// Of the record that made the cycles due that run now. Not restored: cycles of a jump that a restart cut in two go on
+    /// without it.
+    trace: Option<TraceContext>,
 }
 
 /// The stage of the forecast role.
@@ -114,7 +118,7 @@ impl Stage for Ticks {
 
     fn start(&mut self, _: i32) -> TicksState {
         let forecaster = Forecaster::new(self.rules.clone(), &self.champion);
-        TicksState { forecaster, bad: BadRatio::default(), idle_base: None }
+        TicksState { forecaster, bad: BadRatio::default(), idle_base: None, trace: None }
     }
 
     fn resume(&mut self, _: i32, checkpoint: &Checkpoint) -> TicksState {
@@ -122,6 +126,7 @@ impl Stage for Ticks {
             forecaster: Forecaster::resume(self.rules.clone(), &self.champion, checkpoint),
             bad: BadRatio { seen: checkpoint.seen, bad: checkpoint.bad },
             idle_base: checkpoint.watermark,
+            trace: None,
         }
     }
 
@@ -173,7 +178,12 @@ impl Stage for Ticks {
         }
         state.bad.observe(bad);
         match verdict {
-            Verdict::Used => self.counts.used += 1,
+            Verdict::Used => {
+                self.counts.used += 1;
+                if state.forecaster.is_due() {
+                    state.trace = trace_of(message, &self.metrics);
+                }
+            }
             Verdict::Duplicate => self.counts.duplicate += 1,
             Verdict::Dead(reason) => self.emit_dead_letter(message, reason, out)?,
             Verdict::Full => {}
@@ -190,7 +200,7 @@ impl Stage for Ticks {
             self.metrics.scoring_failures.inc();
             tracing::error!(partition, cycle = end, problem, "rows abstain");
         }
-        self.emit_cycle(partition, out)?;
+        self.emit_cycle(partition, state.trace, out)?;
         Ok(true)
     }
 
@@ -209,6 +219,8 @@ impl Stage for Ticks {
         // Only an advance that closes a bar is an event; smaller ones would be lost with the process anyway.
         let due = base + elapsed >= closed + self.rules.interval.micros();
         if due {
+            // No record has caused it.
+            state.trace = None;
             state.forecaster.idle(base, elapsed);
         }
         due

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::health::{Health, Stop};
@@ -22,6 +23,7 @@ use crate::io::kafka::topics::{self, Topics};
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::settler::{Settler, Verdict};
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ReasonLabel, ResultLabel};
+use crate::telemetry::spans::{Span, Spans};
 use crate::wire;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,6 +43,7 @@ pub fn start(
     metrics: &Arc<Metrics>,
     health: &Health,
     stop: &Stop,
+    provider: Option<&SdkTracerProvider>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let partitions = equal_partitions(config, &[&topics.predictions, &topics.outcomes])?;
@@ -59,6 +62,8 @@ pub fn start(
         topics,
         partitions,
         metrics: Arc::clone(metrics),
+        spans: Spans::new(provider, config.otlp.max_queue, metrics),
+        settling: None,
         settled: Vec::new(),
         buffer: Vec::new(),
         counts: BTreeMap::new(),
@@ -102,16 +107,49 @@ struct Predictions {
     /// Partitions of `outcomes`.
     partitions: i32,
     metrics: Arc<Metrics>,
+    spans: Spans,
+    settling: Option<Settling>,
     settled: Vec<Settled>,
     buffer: Vec<u8>,
     /// Outcomes of the running transaction.
     counts: BTreeMap<&'static str, u64>,
 }
 
+/// The bar end that is being settled, and its span.
+struct Settling {
+    partition: i32,
+    end: Option<Micros>,
+    span: Span,
+    outcomes: i64,
+    /// Bar ends of the settled predictions.
+    of: Vec<Micros>,
+}
+
 impl Predictions {
+    /// Begins the span of another bar end: part of its cycle's trace, with links to those of the predictions that it settles.
+    fn settles(&mut self, settler: &Settler, partition: i32) {
+        let end = settler.now();
+        if self.settling.as_ref().is_some_and(|settling| settling.partition == partition && settling.end == end) {
+            return;
+        }
+        self.end_span();
+        if let Some(span) = self.spans.begin("settle", end.and_then(|end| settler.trace(end))) {
+            self.settling = Some(Settling { partition, end, span, outcomes: 0, of: Vec::new() });
+        }
+    }
+
+    fn end_span(&mut self) {
+        let Some(Settling { partition, end, mut span, outcomes, .. }) = self.settling.take() else { return };
+        span.set("partition", i64::from(partition));
+        span.set("bar_end", end.unwrap_or_default());
+        span.set("outcomes", outcomes);
+        self.spans.keep(span);
+    }
+
     /// Sends what was settled; an outcome belongs to the trace of its prediction.
-    fn emit(&mut self, settler: &Settler, out: &mut Outlet) -> Result<(), LaneError> {
+    fn emit(&mut self, settler: &Settler, partition: i32, out: &mut Outlet) -> Result<(), LaneError> {
         let produced_at = clock::now();
+        self.settles(settler, partition);
         for settled in self.settled.drain(..) {
             self.buffer.clear();
             wire::outcome::encode(&settled, produced_at, &mut self.buffer);
@@ -119,6 +157,13 @@ impl Predictions {
             let model = match &settled {
                 Settled::Outcome(outcome) => {
                     trace = settler.trace(outcome.as_of);
+                    if let Some(settling) = &mut self.settling {
+                        settling.outcomes += 1;
+                        if let Some(trace) = trace.filter(|_| !settling.of.contains(&outcome.as_of)) {
+                            settling.of.push(outcome.as_of);
+                            settling.span.link(trace);
+                        }
+                    }
                     let result = outcome.settlement.as_ref().map_or_else(|why| why.as_str(), |_| "settled");
                     *self.counts.entry(result).or_default() += 1;
                     &outcome.model
@@ -264,13 +309,19 @@ impl Stage for Predictions {
             }
         }
         if !self.settled.is_empty() {
-            self.emit(settler, out)?;
+            self.emit(settler, message.partition(), out)?;
         }
         Ok(Applied::Done)
     }
 
     fn step(&mut self, _: i32, _: &mut Settler, _: &mut Outlet) -> Result<bool, LaneError> {
         Ok(false)
+    }
+
+    fn seal(&mut self, _: i32, _: &mut Settler, _: i64, _: &mut Outlet) -> Result<(), LaneError> {
+        self.end_span();
+        self.spans.committing();
+        Ok(())
     }
 
     fn checkpoint(&mut self, settler: &mut Settler, next: i64) -> Checkpoint {
@@ -286,12 +337,15 @@ impl Stage for Predictions {
     }
 
     fn committed(&mut self) {
+        self.spans.committed();
         for (result, count) in std::mem::take(&mut self.counts) {
             self.metrics.outcomes.get_or_create(&ResultLabel { result }).inc_by(count);
         }
     }
 
     fn aborted(&mut self) {
+        self.end_span();
+        self.spans.aborted();
         self.counts.clear();
         self.settled.clear();
     }

@@ -1,7 +1,7 @@
 //! Ticks to bars and predictions: the forecaster in its lane.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::message::{BorrowedMessage, Message};
 
@@ -17,6 +17,7 @@ use crate::machine::checkpoint::Checkpoint;
 use crate::machine::forecaster::{Champion, Cycle, Forecaster, Position, Verdict};
 use crate::service::lane::{Applied, LaneError, Outlet, Stage, trace_of};
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ResultLabel};
+use crate::telemetry::spans::{Span, Spans};
 use crate::wire;
 
 /// Results of the running transaction, and records since counters were told: shared counters cost more than a record's own work.
@@ -49,6 +50,7 @@ pub(super) struct Ticks {
     rules: Rules,
     config_hash: u64,
     pub metrics: Arc<Metrics>,
+    spans: Spans,
     pub cycle: Cycle,
     pub buffer: Vec<u8>,
     pub counts: Counts,
@@ -61,6 +63,7 @@ impl Ticks {
         rules: Rules,
         config_hash: u64,
         metrics: &Arc<Metrics>,
+        spans: Spans,
     ) -> Self {
         Self {
             config: Arc::clone(config),
@@ -69,6 +72,7 @@ impl Ticks {
             rules,
             config_hash,
             metrics: Arc::clone(metrics),
+            spans,
             cycle: Cycle::default(),
             buffer: Vec::new(),
             counts: Counts::default(),
@@ -193,14 +197,28 @@ impl Stage for Ticks {
 
     fn step(&mut self, partition: i32, state: &mut TicksState, out: &mut Outlet) -> Result<bool, LaneError> {
         let Some(end) = state.forecaster.next_cycle() else { return Ok(false) };
-        let began = Instant::now();
+        let span = self.spans.begin("cycle", state.trace);
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         state.forecaster.close(end, &mut self.champion, &mut self.cycle);
         self.metrics.cycle_seconds.observe(began.elapsed().as_secs_f64());
         for problem in &self.cycle.problems {
             self.metrics.scoring_failures.inc();
             tracing::error!(partition, cycle = end, problem, "rows abstain");
         }
-        self.emit_cycle(partition, state.trace, out)?;
+        let trace = span.as_ref().map(Span::context).or(state.trace);
+        if let Some(mut span) = span {
+            self.spans.part(&span, "features_and_scoring", began_at);
+            for (name, value) in [
+                ("partition", i64::from(partition)),
+                ("bar_end", end),
+                ("symbols", i64::try_from(self.cycle.bars.len()).unwrap_or(i64::MAX)),
+                ("scored", i64::try_from(self.cycle.scored).unwrap_or(i64::MAX)),
+            ] {
+                span.set(name, value);
+            }
+            self.spans.keep(span);
+        }
+        self.emit_cycle(partition, trace, out)?;
         Ok(true)
     }
 
@@ -231,6 +249,11 @@ impl Stage for Ticks {
         Ok(false)
     }
 
+    fn seal(&mut self, _: i32, _: &mut TicksState, _: i64, _: &mut Outlet) -> Result<(), LaneError> {
+        self.spans.committing();
+        Ok(())
+    }
+
     fn placed(&mut self, state: &mut TicksState, tag: u64, offset: i64) {
         state.forecaster.bar_written(Micros::try_from(tag).unwrap_or(Micros::MAX), offset);
     }
@@ -240,6 +263,7 @@ impl Stage for Ticks {
     }
 
     fn committed(&mut self) {
+        self.spans.committed();
         self.tell_counts();
         let counts = &mut self.counts;
         let metrics = &self.metrics;
@@ -250,6 +274,7 @@ impl Stage for Ticks {
     }
 
     fn aborted(&mut self) {
+        self.spans.aborted();
         (self.counts.bars, self.counts.scored, self.counts.abstained) = (0, 0, 0);
     }
 

@@ -1,5 +1,6 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
+pub mod collector;
 pub mod direct;
 pub mod parquet;
 pub mod postgres;

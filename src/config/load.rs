@@ -250,11 +250,11 @@ mod tests {
             "",
             None,
             environment(&[]),
-            &assignments(&["forecast.lanes=0", "http.listen=0.0.0.0:80", "log.format=xml"]),
+            &assignments(&["forecast.lanes=0", "http.listen=0.0.0.0:80", "log.format=xml", "otlp.endpoint=https://a"]),
         )
         .unwrap_err()
         .to_string();
-        for key in ["forecast.lanes", "http.listen", "log.format"] {
+        for key in ["forecast.lanes", "http.listen", "log.format", "otlp.endpoint"] {
             assert!(error.contains(key), "{error}");
         }
     }

@@ -41,6 +41,8 @@ pub struct Config {
     pub store: Store,
     /// Health and metrics.
     pub http: Http,
+    /// Spans.
+    pub otlp: Otlp,
     /// Logging.
     pub log: Log,
     /// The symbols to forecast; none given, every symbol is accepted.
@@ -169,6 +171,17 @@ pub struct Http {
     pub listen: String,
     pub tokens: Secret,
     pub tokens_file: PathBuf,
+}
+
+/// `[otlp]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "default.toml describes every key")]
+pub struct Otlp {
+    pub endpoint: String,
+    pub sample_ratio: f64,
+    pub timeout: Span,
+    pub max_queue: usize,
 }
 
 /// `[log]`
@@ -309,6 +322,12 @@ impl Config {
         );
         require((0.0..=1_000.0).contains(&self.fees.bps), "fees.bps must lie between 0 and 1000");
         require((1..=64).contains(&self.model.intra_threads), "model.intra_threads must lie between 1 and 64");
+        require((0.0..=1.0).contains(&self.otlp.sample_ratio), "otlp.sample_ratio must lie between 0 and 1");
+        require((64..=1_000_000).contains(&self.otlp.max_queue), "otlp.max_queue must lie between 64 and 1000000");
+        require(
+            (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.otlp.timeout.get()),
+            "otlp.timeout must lie between 10ms and 1m",
+        );
         require((1..=10_000).contains(&self.store.batch_rows), "store.batch_rows must lie between 1 and 10000");
         require(
             self.store.retention.get().is_none_or(|span| span.get() >= Duration::from_secs(86_400)),
@@ -321,6 +340,12 @@ impl Config {
         }
         found.extend(self.kafka.security_problems());
         found.extend(self.http.problems());
+        if self.otlp.endpoint != "off" && !self.otlp.endpoint.starts_with("http://") {
+            found.push(format!(
+                "otlp.endpoint `{}` must be http://HOST:PORT or off: TLS is left to a collector beside this process",
+                self.otlp.endpoint
+            ));
+        }
         for asset in &self.assets {
             if let Err(error) = crate::flow::symbol::Symbol::new(&asset.symbol) {
                 found.push(format!("assets: {error}"));

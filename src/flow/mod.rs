@@ -26,6 +26,7 @@ pub mod said;
 pub mod symbol;
 pub mod tick;
 pub mod time;
+pub mod trace_context;
 pub mod trade_ids;
 pub mod training_set;
 pub mod trigger;

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod inference;
 pub mod kafka;
+pub mod otlp;
 pub mod outcomes_parquet;
 pub mod partial;
 pub mod postgres;

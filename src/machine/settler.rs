@@ -19,6 +19,7 @@ use crate::flow::prediction::{Decision, Probabilities, Reference, Role};
 use crate::flow::said::Said;
 use crate::flow::symbol::Symbol;
 use crate::flow::time::{Interval, Micros};
+use crate::flow::trace_context::TraceContext;
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,14 @@ impl Track {
     }
 }
 
+/// A bar end that a restore needs.
+struct End {
+    as_of: Micros,
+    /// Of its first record.
+    offset: i64,
+    trace: Option<TraceContext>,
+}
+
 /// Why a bar's price measures nothing.
 fn unreal(bar: Reference) -> Option<Unscorable> {
     if bar.synthetic {
@@ -99,8 +108,8 @@ pub struct Settler {
     pending: usize,
     /// The longest horizon met, in microseconds.
     span: Micros,
-    /// First offset of each bar end that a restore needs.
-    ends: VecDeque<(Micros, i64)>,
+    /// Bar ends, newest last.
+    ends: VecDeque<End>,
 }
 
 impl Settler {
@@ -134,7 +143,20 @@ impl Settler {
     /// R: where a restore begins to read when `next` is the next record to apply. Twice the longest horizon back: what waits
     /// needs the bars before it for its prior return.
     pub fn resume(&self, next: i64) -> i64 {
-        self.ends.front().map_or(next, |&(_, offset)| offset)
+        self.ends.front().map_or(next, |end| end.offset)
+    }
+
+    /// The trace that the predictions of the newest bar end belong to. One cycle has made them all.
+    pub fn set_trace(&mut self, trace: TraceContext) {
+        if let Some(end) = self.ends.back_mut() {
+            end.trace = Some(trace);
+        }
+    }
+
+    /// The trace of the predictions of a bar end that some of them may still wait at.
+    pub fn trace(&self, as_of: Micros) -> Option<TraceContext> {
+        let place = self.ends.binary_search_by_key(&as_of, |end| end.as_of).ok()?;
+        self.ends[place].trace
     }
 
     /// Applies the record at `offset`; what it settles is added to `out`.
@@ -180,8 +202,8 @@ impl Settler {
         }
         self.now = Some(as_of);
         self.seen = 0;
-        self.ends.push_back((as_of, offset));
-        while self.ends.front().is_some_and(|&(end, _)| end < as_of - 2 * self.span) {
+        self.ends.push_back(End { as_of, offset, trace: None });
+        while self.ends.front().is_some_and(|end| end.as_of < as_of - 2 * self.span) {
             self.ends.pop_front();
         }
     }

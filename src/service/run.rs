@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
 use super::health::{Health, Stop};
 use super::{forecast, judge, settle, store};
 use crate::api;
 use crate::config::Config;
+use crate::io::otlp;
 use crate::telemetry::metrics::Metrics;
 
 /// What a process does.
@@ -45,6 +48,9 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Running {
     threads: Vec<JoinHandle<anyhow::Result<()>>>,
     stop: Stop,
+    /// What takes the roles' spans, and how long it may take for the last ones.
+    provider: Option<SdkTracerProvider>,
+    patience: Duration,
 }
 
 impl Running {
@@ -59,14 +65,17 @@ impl Running {
         health: &Health,
         stop: &Stop,
     ) -> anyhow::Result<Self> {
-        let mut running = Self { threads: Vec::new(), stop: stop.clone() };
+        let provider = otlp::provider(config, metrics)?;
+        let patience = config.otlp.timeout.get();
+        let mut running = Self { threads: Vec::new(), stop: stop.clone(), provider, patience };
         let mut roles: Vec<Role> = roles.iter().flat_map(|role| role.parts()).copied().collect();
         roles.sort_unstable();
         roles.dedup();
         for role in roles {
+            let provider = running.provider.as_ref();
             let started = match role {
-                Role::Forecast => forecast::start(config, metrics, health, stop),
-                Role::Settle => settle::start(config, metrics, health, stop),
+                Role::Forecast => forecast::start(config, metrics, health, stop, provider),
+                Role::Settle => settle::start(config, metrics, health, stop, provider),
                 Role::Judge => judge::start(config, metrics, health, stop),
                 Role::Verify => continue,
                 Role::Store => store::start(config, metrics, health, stop),
@@ -108,6 +117,9 @@ impl Running {
                 tracing::error!(error = format!("{error:#}"), "a role failed");
                 result = result.and(Err(error));
             }
+        }
+        if let Some(Err(error)) = self.provider.map(|provider| provider.shutdown_with_timeout(self.patience)) {
+            tracing::warn!(%error, "the last spans are lost");
         }
         result
     }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::health::{Health, Stop};
-use super::lane::{Applied, Lane, LaneError, Outlet, Parts, Stage, version_header};
+use super::lane::{Applied, Lane, LaneError, Outlet, Parts, Stage, trace_of, traced_headers};
 use crate::config::Config;
 use crate::flow::outcome::Settled;
 use crate::flow::partitioner;
+use crate::flow::time::Micros;
 use crate::io::clock;
 use crate::io::kafka::history::{History, Stored};
 use crate::io::kafka::producer::Outgoing;
@@ -21,6 +23,7 @@ use crate::io::kafka::topics::{self, Topics};
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::settler::{Settler, Verdict};
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ReasonLabel, ResultLabel};
+use crate::telemetry::spans::{Span, Spans};
 use crate::wire;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,6 +43,7 @@ pub fn start(
     metrics: &Arc<Metrics>,
     health: &Health,
     stop: &Stop,
+    provider: Option<&SdkTracerProvider>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let partitions = equal_partitions(config, &[&topics.predictions, &topics.outcomes])?;
@@ -58,6 +62,8 @@ pub fn start(
         topics,
         partitions,
         metrics: Arc::clone(metrics),
+        spans: Spans::new(provider, config.otlp.max_queue, metrics),
+        settling: None,
         settled: Vec::new(),
         buffer: Vec::new(),
         counts: BTreeMap::new(),
@@ -100,20 +106,63 @@ struct Predictions {
     /// Partitions of `outcomes`.
     partitions: i32,
     metrics: Arc<Metrics>,
+    spans: Spans,
+    settling: Option<Settling>,
     settled: Vec<Settled>,
     buffer: Vec<u8>,
     /// Outcomes of the running transaction.
     counts: BTreeMap<&'static str, u64>,
 }
 
+/// The bar end that is being settled, and its span.
+struct Settling {
+    partition: i32,
+    end: Option<Micros>,
+    span: Span,
+    outcomes: i64,
+    /// Bar ends of the settled predictions.
+    of: Vec<Micros>,
+}
+
 impl Predictions {
-    fn emit(&mut self, out: &mut Outlet) -> Result<(), LaneError> {
+    /// Begins the span of another bar end: part of its cycle's trace, with links to those of the predictions that it settles.
+    fn settles(&mut self, settler: &Settler, partition: i32) {
+        let end = settler.now();
+        if self.settling.as_ref().is_some_and(|settling| settling.partition == partition && settling.end == end) {
+            return;
+        }
+        self.end_span();
+        if let Some(span) = self.spans.begin("settle", end.and_then(|end| settler.trace(end))) {
+            self.settling = Some(Settling { partition, end, span, outcomes: 0, of: Vec::new() });
+        }
+    }
+
+    fn end_span(&mut self) {
+        let Some(Settling { partition, end, mut span, outcomes, .. }) = self.settling.take() else { return };
+        span.set("partition", i64::from(partition));
+        span.set("bar_end", end.unwrap_or_default());
+        span.set("outcomes", outcomes);
+        self.spans.keep(span);
+    }
+
+    /// Sends what was settled; an outcome belongs to the trace of its prediction.
+    fn emit(&mut self, settler: &Settler, partition: i32, out: &mut Outlet) -> Result<(), LaneError> {
         let produced_at = clock::now();
+        self.settles(settler, partition);
         for settled in self.settled.drain(..) {
             self.buffer.clear();
             wire::outcome::encode(&settled, produced_at, &mut self.buffer);
+            let mut trace = None;
             let model = match &settled {
                 Settled::Outcome(outcome) => {
+                    trace = settler.trace(outcome.as_of);
+                    if let Some(settling) = &mut self.settling {
+                        settling.outcomes += 1;
+                        if let Some(trace) = trace.filter(|_| !settling.of.contains(&outcome.as_of)) {
+                            settling.of.push(outcome.as_of);
+                            settling.span.link(trace);
+                        }
+                    }
                     let result = outcome.settlement.as_ref().map_or_else(|why| why.as_str(), |_| "settled");
                     *self.counts.entry(result).or_default() += 1;
                     &outcome.model
@@ -125,11 +174,20 @@ impl Predictions {
                 partition: partitioner::partition(model.as_bytes(), self.partitions),
                 key: Some(model.as_bytes()),
                 value: &self.buffer,
-                headers: version_header(),
+                headers: traced_headers(trace),
                 tag: None,
             })?;
         }
         Ok(())
+    }
+
+    /// Notes the trace of a bar end when its first record has come: all of them come from one cycle.
+    fn note_trace(&self, settler: &mut Settler, before: Option<Micros>, message: &BorrowedMessage<'_>) {
+        if settler.now() != before
+            && let Some(trace) = trace_of(message, &self.metrics)
+        {
+            settler.set_trace(trace);
+        }
     }
 
     /// Counts a record that was not used; our own topics hold none unless somebody else writes to them.
@@ -204,7 +262,9 @@ impl Stage for Predictions {
     fn reapply(&mut self, settler: &mut Settler, message: &BorrowedMessage<'_>) {
         let decoded = wire::prediction::decode_said(message.payload().unwrap_or_default());
         if let Ok(said) = decoded.as_ref().map_err(|_| ()).and_then(|record| record.said().map_err(|_| ())) {
+            let before = settler.now();
             settler.apply(message.offset(), &said, &mut self.settled);
+            self.note_trace(settler, before, message);
             self.settled.clear();
         }
     }
@@ -226,7 +286,10 @@ impl Stage for Predictions {
                 return Ok(Applied::Done);
             }
         };
-        match settler.apply(message.offset(), &said, &mut self.settled) {
+        let before = settler.now();
+        let verdict = settler.apply(message.offset(), &said, &mut self.settled);
+        self.note_trace(settler, before, message);
+        match verdict {
             Verdict::Used => {}
             Verdict::Duplicate => {
                 self.skip(message, "duplicate", "the same symbol, bar, horizon and version came before")
@@ -245,13 +308,19 @@ impl Stage for Predictions {
             }
         }
         if !self.settled.is_empty() {
-            self.emit(out)?;
+            self.emit(settler, message.partition(), out)?;
         }
         Ok(Applied::Done)
     }
 
     fn step(&mut self, _: i32, _: &mut Settler, _: &mut Outlet) -> Result<bool, LaneError> {
         Ok(false)
+    }
+
+    fn seal(&mut self, _: i32, _: &mut Settler, _: i64, _: &mut Outlet) -> Result<(), LaneError> {
+        self.end_span();
+        self.spans.committing();
+        Ok(())
     }
 
     fn checkpoint(&mut self, settler: &mut Settler, next: i64) -> Checkpoint {
@@ -267,12 +336,15 @@ impl Stage for Predictions {
     }
 
     fn committed(&mut self) {
+        self.spans.committed();
         for (result, count) in std::mem::take(&mut self.counts) {
             self.metrics.outcomes.get_or_create(&ResultLabel { result }).inc_by(count);
         }
     }
 
     fn aborted(&mut self) {
+        self.end_span();
+        self.spans.aborted();
         self.counts.clear();
         self.settled.clear();
     }

@@ -70,6 +70,10 @@ pub struct Metrics {
     pub bars: Counter,
     /// Predictions committed, by result: scored, abstained.
     pub predictions: Family<ResultLabel, Counter>,
+    /// Headers `traceparent` that were looked at and are not well formed.
+    pub bad_traceparents: Counter,
+    /// Spans by what became of them: exported, failed (the collector did not take them), dropped (no room in the queue).
+    pub spans: Family<ResultLabel, Counter>,
     /// Transactions by result: committed, aborted, retired.
     pub transactions: Family<ResultLabel, Counter>,
     /// Cycles whose features or scoring failed.
@@ -129,6 +133,8 @@ impl Default for Metrics {
             dead_letters: Family::default(),
             bars: Counter::default(),
             predictions: Family::default(),
+            bad_traceparents: Counter::default(),
+            spans: Family::default(),
             transactions: Family::default(),
             scoring_failures: Counter::default(),
             lag: Family::default(),
@@ -166,6 +172,8 @@ impl Metrics {
         r.register("dead_letters", "Records sent to the dead letters by reason", self.dead_letters.clone());
         r.register("bars", "Closed bars committed", self.bars.clone());
         r.register("predictions", "Predictions committed", self.predictions.clone());
+        r.register("bad_traceparents", "Headers traceparent that are not well formed", self.bad_traceparents.clone());
+        r.register("spans", "Spans over OTLP by result", self.spans.clone());
         r.register("transactions", "Kafka transactions by result", self.transactions.clone());
         r.register("scoring_failures", "Cycles whose features or scoring failed", self.scoring_failures.clone());
         r.register("lag_records", "Records between position and last stable offset", self.lag.clone());

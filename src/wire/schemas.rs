@@ -13,6 +13,7 @@ use crate::flow::hex::Hex;
 use crate::flow::outcome::{Outcome, Passage, Prices, Realised, Settled, Unscorable, settle};
 use crate::flow::prediction::{AbstainReason, Decision, Prediction, Probabilities, Reference, Role};
 use crate::flow::symbol::Symbol;
+use crate::flow::trace_context::TRACEPARENT;
 
 fn schema(text: &str) -> Value {
     serde_json::from_str(text).expect("a schema is JSON")
@@ -116,6 +117,24 @@ fn what_a_tick_must_have_is_what_the_decoder_asks_for() {
             let decoded = super::tick::decode(Some(json.as_bytes()), 1_000);
             let required = names(&schema["required"]).contains(&field);
             assert_eq!(decoded.is_err(), required, "{json} without {field}");
+        }
+    }
+}
+
+#[test]
+fn the_headers_of_a_trace_are_as_the_schemas_say() {
+    for text in [
+        include_str!("../../schemas/kafka/ticks.schema.json"),
+        include_str!("../../schemas/kafka/bars.schema.json"),
+        include_str!("../../schemas/kafka/predictions.schema.json"),
+        include_str!("../../schemas/kafka/outcomes.schema.json"),
+    ] {
+        let schema = schema(text);
+        let headers = &schema["$defs"]["headers"]["properties"];
+        let pattern = "^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$";
+        assert_eq!(headers[TRACEPARENT]["pattern"], pattern, "{}", schema["title"]);
+        if schema["title"] != "ticks" {
+            assert_eq!(headers["schema_version"]["const"], super::SCHEMA_VERSION, "{}", schema["title"]);
         }
     }
 }

@@ -30,4 +30,5 @@ mod store_retention;
 mod support;
 mod tail;
 mod tokens;
+mod trace;
 mod xrpeth;

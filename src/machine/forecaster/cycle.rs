@@ -32,6 +32,12 @@ impl Cycle {
 }
 
 impl Forecaster {
+    /// Whether the watermark has passed the end of a bar that is not closed: [`Forecaster::next_cycle`] may give a cycle.
+    pub fn is_due(&self) -> bool {
+        let closed = self.closed.unwrap_or(Micros::MIN);
+        self.watermark.is_some_and(|watermark| watermark >= closed.saturating_add(self.rules.interval.micros()))
+    }
+
     /// The end of the next cycle that is due, if any. Cheap when none is.
     pub fn next_cycle(&mut self) -> Option<Micros> {
         let watermark = self.watermark?;

@@ -254,6 +254,7 @@ fn what_is_kept_is_bounded_and_restarts_change_nothing() {
         };
         (0..3).flat_map(|number| [1, 4].map(|horizon| line(number, horizon))).collect()
     };
+    let trace = |end: i64| TraceContext { trace_id: end as u128 + 1, span_id: 7, flags: 1 };
     let (mut whole, mut settler) = (new(), new());
     let (mut log, mut first, mut next): (VecDeque<(Line, String)>, i64, i64) = (VecDeque::new(), 0, 0);
     for end in 0..MINUTES {
@@ -263,6 +264,15 @@ fn what_is_kept_is_bounded_and_restarts_change_nothing() {
             let said = Said { model_version: &version, ..line.said() };
             assert_eq!(whole.apply(next, &said, &mut expected), settler.apply(next, &said, &mut found));
             assert_eq!(expected, found, "bar {end}");
+            settler.set_trace(trace(end));
+            for settled in &found {
+                let Settled::Outcome(outcome) = settled else { continue };
+                assert_eq!(
+                    settler.trace(outcome.as_of),
+                    Some(trace(outcome.as_of / STEP)),
+                    "its prediction's, not {end}'s"
+                );
+            }
             log.push_back((line, version));
             next += 1;
         }
@@ -281,6 +291,7 @@ fn what_is_kept_is_bounded_and_restarts_change_nothing() {
             settler = new();
             for (offset, (line, version)) in (first..).zip(&log) {
                 settler.apply(offset, &Said { model_version: version, ..line.said() }, &mut Vec::new());
+                settler.set_trace(trace(line.end));
             }
         }
     }

@@ -5,22 +5,28 @@ use rdkafka::message::{BorrowedMessage, Header, Message};
 use super::stage::Ticks;
 use crate::flow::dead_letter::Reason;
 use crate::flow::time::Micros;
+use crate::flow::trace_context::TraceContext;
 use crate::io::clock;
 use crate::io::kafka::producer::Outgoing;
 use crate::machine::forecaster::Cycle;
-use crate::service::lane::{LaneError, Outlet, version_header};
+use crate::service::lane::{LaneError, Outlet, traced_headers, version_header};
 use crate::telemetry::metrics::ReasonLabel;
 use crate::wire;
 
 impl Ticks {
-    /// Sends the bars and predictions of the cycle that was just closed.
-    pub(super) fn emit_cycle(&mut self, partition: i32, out: &mut Outlet) -> Result<(), LaneError> {
+    /// Sends the bars and predictions of the cycle that was just closed, as part of `trace`.
+    pub(super) fn emit_cycle(
+        &mut self,
+        partition: i32,
+        trace: Option<TraceContext>,
+        out: &mut Outlet,
+    ) -> Result<(), LaneError> {
         if self.cycle.bars.is_empty() && self.cycle.predictions.is_empty() {
             return Ok(());
         }
         let produced_at = clock::now();
         let cycle = std::mem::take(&mut self.cycle);
-        let result = self.send_cycle(&cycle, partition, produced_at, out);
+        let result = self.send_cycle(&cycle, partition, produced_at, trace, out);
         self.cycle = cycle;
         result
     }
@@ -30,6 +36,7 @@ impl Ticks {
         cycle: &Cycle,
         partition: i32,
         produced_at: Micros,
+        trace: Option<TraceContext>,
         out: &mut Outlet,
     ) -> Result<(), LaneError> {
         for bar in &cycle.bars {
@@ -40,7 +47,7 @@ impl Ticks {
                 partition,
                 key: Some(bar.symbol.as_str().as_bytes()),
                 value: &self.buffer,
-                headers: version_header(),
+                headers: traced_headers(trace),
                 tag: u64::try_from(bar.close_time).ok(),
             })?;
         }
@@ -54,7 +61,7 @@ impl Ticks {
                 partition,
                 key: Some(prediction.symbol.as_str().as_bytes()),
                 value: &self.buffer,
-                headers: version_header(),
+                headers: traced_headers(trace),
                 tag: None,
             })?;
         }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
 use self::stage::Ticks;
 use super::health::{Health, Stop};
 use super::lane::{Lane, Parts};
@@ -19,6 +21,7 @@ use crate::io::kafka::topic_id;
 use crate::io::kafka::topics::{self, Topics};
 use crate::machine::forecaster::Champion;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Spans;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -79,6 +82,7 @@ pub fn start(
     metrics: &Arc<Metrics>,
     health: &Health,
     stop: &Stop,
+    provider: Option<&SdkTracerProvider>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let admin = topics::admin(&config.kafka)?;
@@ -107,7 +111,8 @@ pub fn start(
             health: health.part(&format!("lane {number}"), config.forecast.watchdog_timeout.get().max(TIMEOUT)),
             stop: stop.clone(),
         };
-        let stage = Ticks::new(config, champion(config)?, rules.clone(), config_hash, metrics);
+        let spans = Spans::new(provider, config.otlp.max_queue, metrics);
+        let stage = Ticks::new(config, champion(config)?, rules.clone(), config_hash, metrics, spans);
         let lane =
             std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || Ok(Lane::work(parts, stage)?))?;
         handles.push(lane);

@@ -1,7 +1,7 @@
 //! Ticks to bars and predictions: the forecaster in its lane.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::message::{BorrowedMessage, Message};
 
@@ -10,12 +10,14 @@ use crate::flow::bad_ratio::{BLOCK, BadRatio};
 use crate::flow::bar::Bar;
 use crate::flow::rules::Rules;
 use crate::flow::time::Micros;
+use crate::flow::trace_context::TraceContext;
 use crate::io::kafka::history::{History, Stored};
 use crate::io::kafka::topics::Topics;
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::forecaster::{Champion, Cycle, Forecaster, Position, Verdict};
-use crate::service::lane::{Applied, LaneError, Outlet, Stage};
+use crate::service::lane::{Applied, LaneError, Outlet, Stage, trace_of};
 use crate::telemetry::metrics::{Metrics, PartitionLabel, ResultLabel};
+use crate::telemetry::spans::{Span, Spans};
 use crate::wire;
 
 /// Results of the running transaction, and records since counters were told: shared counters cost more than a record's own work.
@@ -35,6 +37,9 @@ pub(super) struct TicksState {
     bad: BadRatio,
     /// The watermark when the last record had come: the base of idle advances.
     idle_base: Option<Micros>,
+    /// Of the record that made the cycles due that run now. Not restored: cycles of a jump that a restart cut in two go on
+    /// without it.
+    trace: Option<TraceContext>,
 }
 
 /// The stage of the forecast role.
@@ -45,6 +50,7 @@ pub(super) struct Ticks {
     rules: Rules,
     config_hash: u64,
     pub metrics: Arc<Metrics>,
+    spans: Spans,
     pub cycle: Cycle,
     pub buffer: Vec<u8>,
     pub counts: Counts,
@@ -57,6 +63,7 @@ impl Ticks {
         rules: Rules,
         config_hash: u64,
         metrics: &Arc<Metrics>,
+        spans: Spans,
     ) -> Self {
         Self {
             config: Arc::clone(config),
@@ -65,6 +72,7 @@ impl Ticks {
             rules,
             config_hash,
             metrics: Arc::clone(metrics),
+            spans,
             cycle: Cycle::default(),
             buffer: Vec::new(),
             counts: Counts::default(),
@@ -114,7 +122,7 @@ impl Stage for Ticks {
 
     fn start(&mut self, _: i32) -> TicksState {
         let forecaster = Forecaster::new(self.rules.clone(), &self.champion);
-        TicksState { forecaster, bad: BadRatio::default(), idle_base: None }
+        TicksState { forecaster, bad: BadRatio::default(), idle_base: None, trace: None }
     }
 
     fn resume(&mut self, _: i32, checkpoint: &Checkpoint) -> TicksState {
@@ -122,6 +130,7 @@ impl Stage for Ticks {
             forecaster: Forecaster::resume(self.rules.clone(), &self.champion, checkpoint),
             bad: BadRatio { seen: checkpoint.seen, bad: checkpoint.bad },
             idle_base: checkpoint.watermark,
+            trace: None,
         }
     }
 
@@ -173,7 +182,12 @@ impl Stage for Ticks {
         }
         state.bad.observe(bad);
         match verdict {
-            Verdict::Used => self.counts.used += 1,
+            Verdict::Used => {
+                self.counts.used += 1;
+                if state.forecaster.is_due() {
+                    state.trace = trace_of(message, &self.metrics);
+                }
+            }
             Verdict::Duplicate => self.counts.duplicate += 1,
             Verdict::Dead(reason) => self.emit_dead_letter(message, reason, out)?,
             Verdict::Full => {}
@@ -183,14 +197,28 @@ impl Stage for Ticks {
 
     fn step(&mut self, partition: i32, state: &mut TicksState, out: &mut Outlet) -> Result<bool, LaneError> {
         let Some(end) = state.forecaster.next_cycle() else { return Ok(false) };
-        let began = Instant::now();
+        let span = self.spans.begin("cycle", state.trace);
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         state.forecaster.close(end, &mut self.champion, &mut self.cycle);
         self.metrics.cycle_seconds.observe(began.elapsed().as_secs_f64());
         for problem in &self.cycle.problems {
             self.metrics.scoring_failures.inc();
             tracing::error!(partition, cycle = end, problem, "rows abstain");
         }
-        self.emit_cycle(partition, out)?;
+        let trace = span.as_ref().map(Span::context).or(state.trace);
+        if let Some(mut span) = span {
+            self.spans.part(&span, "features_and_scoring", began_at);
+            for (name, value) in [
+                ("partition", i64::from(partition)),
+                ("bar_end", end),
+                ("symbols", i64::try_from(self.cycle.bars.len()).unwrap_or(i64::MAX)),
+                ("scored", i64::try_from(self.cycle.scored).unwrap_or(i64::MAX)),
+            ] {
+                span.set(name, value);
+            }
+            self.spans.keep(span);
+        }
+        self.emit_cycle(partition, trace, out)?;
         Ok(true)
     }
 
@@ -209,6 +237,8 @@ impl Stage for Ticks {
         // Only an advance that closes a bar is an event; smaller ones would be lost with the process anyway.
         let due = base + elapsed >= closed + self.rules.interval.micros();
         if due {
+            // No record has caused it.
+            state.trace = None;
             state.forecaster.idle(base, elapsed);
         }
         due
@@ -217,6 +247,11 @@ impl Stage for Ticks {
     fn survey(&mut self, _: i32, _: &mut TicksState, _: i64) -> Result<bool, LaneError> {
         self.tell_counts();
         Ok(false)
+    }
+
+    fn seal(&mut self, _: i32, _: &mut TicksState, _: i64, _: &mut Outlet) -> Result<(), LaneError> {
+        self.spans.committing();
+        Ok(())
     }
 
     fn placed(&mut self, state: &mut TicksState, tag: u64, offset: i64) {
@@ -228,6 +263,7 @@ impl Stage for Ticks {
     }
 
     fn committed(&mut self) {
+        self.spans.committed();
         self.tell_counts();
         let counts = &mut self.counts;
         let metrics = &self.metrics;
@@ -238,6 +274,7 @@ impl Stage for Ticks {
     }
 
     fn aborted(&mut self) {
+        self.spans.aborted();
         (self.counts.bars, self.counts.scored, self.counts.abstained) = (0, 0, 0);
     }
 

@@ -84,6 +84,7 @@ impl<S: Stage> Lane<S> {
         if self.consumer.assignment_lost() {
             if self.outlet.open.take().is_some() {
                 tracing::warn!(lane = self.id, "assignment lost: the transaction is aborted");
+                self.stage.aborted();
                 self.abort_or_replace()?;
             }
         } else if self.retry_at.is_none() {

@@ -13,11 +13,13 @@ mod outlet;
 mod partition;
 mod records;
 mod stage;
+mod trace;
 mod trouble;
 mod watch;
 
 pub use outlet::{Outlet, version_header};
 pub use stage::{Applied, Stage};
+pub use trace::{trace_of, traced_headers};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

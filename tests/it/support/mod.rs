@@ -1,6 +1,7 @@
 //! What tests of real parts share: finding the parts, and names that no other test uses.
 
 pub mod authority;
+pub mod collector;
 pub mod deploy;
 pub mod direct;
 pub mod kafka;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -81,6 +81,20 @@ impl Log {
     /// Writes texts to one partition of `ticks`.
     pub fn tell(&self, partition: i32, values: &[String]) {
         self.produce(values.iter().map(|value| (partition, None, Some(value.as_bytes()))));
+    }
+
+    /// Writes texts, each with its `traceparent` if it has one, to one partition of `ticks`.
+    pub fn tell_traced(&self, partition: i32, values: &[(String, Option<String>)]) {
+        let topic = self.topic("ticks");
+        for (value, traceparent) in values {
+            let mut record = BaseRecord::<[u8], [u8]>::to(&topic).partition(partition).payload(value.as_bytes());
+            if let Some(text) = traceparent {
+                let header = Header { key: "traceparent", value: Some(text) };
+                record = record.headers(OwnedHeaders::new().insert(header));
+            }
+            self.producer.send(record).map_err(|(error, _)| error).expect("room in the queue");
+        }
+        self.producer.flush(PATIENCE).expect("delivered");
     }
 
     /// The group's committed offsets by partition, where there are any.

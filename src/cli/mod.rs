@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError};
+use crate::telemetry::log;
 
 /// Exactly-once short-horizon forecasts from a live stream of market ticks.
 #[derive(Debug, Parser)]
@@ -91,6 +92,9 @@ enum Command {
 /// # Errors
 /// What the command could not do, with its causes; a [`ConfigError`] anywhere in the chain means exit code 2.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
+    if !matches!(cli.command, Command::Run(_) | Command::Demo(_)) {
+        log::warnings();
+    }
     match cli.command {
         Command::Demo(command) => command.run(cli.settings.load_over(demo::DEFAULTS)?),
         Command::Run(command) => command.run(cli.settings.load()?),

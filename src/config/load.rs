@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{Environment, File, FileFormat};
+use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::Config;
 
@@ -13,9 +13,14 @@ pub const DEFAULTS: &str = include_str!("default.toml");
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A source cannot be read, or a key or a type is wrong.
-    #[error("configuration: {} (keys and defaults: `tickcast check --defaults`)", told(.0))]
-    Source(config::ConfigError),
-    /// `--set` without `=`; its key, for the rest may be a secret.
+    #[error("configuration: {origin}: {why} (keys and defaults: `tickcast check --defaults`)")]
+    Source {
+        /// The file, the environment or the assignment.
+        origin: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `--set` without `=`, or without a key; its key, for the rest may be a secret.
     #[error("--set `{0}`: write key=value, for example --set kafka.brokers=127.0.0.1:9092")]
     Assignment(String),
     /// Values that are out of range, all of them.
@@ -31,12 +36,6 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-}
-
-impl From<config::ConfigError> for ConfigError {
-    fn from(error: config::ConfigError) -> Self {
-        Self::Source(error)
-    }
 }
 
 /// The error without the lines of the file that the parser shows beside it: one may hold a secret.
@@ -70,24 +69,82 @@ fn load_from(
     environment: Environment,
     assignments: &[String],
 ) -> Result<Config, ConfigError> {
-    let mut builder = config::Config::builder()
-        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
-        .add_source(File::from_str(defaults, FileFormat::Toml));
+    let mut layers = vec![
+        Layer::new("the defaults", File::from_str(DEFAULTS, FileFormat::Toml)),
+        Layer::new("the command's defaults", File::from_str(defaults, FileFormat::Toml)),
+    ];
     if let Some(path) = file {
-        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+        layers.push(Layer::new(path.display().to_string(), File::from(path).format(FileFormat::Toml)));
     }
-    builder = builder.add_source(environment);
+    layers.push(Layer::new("the environment (TICKCAST__SECTION__KEY)", environment));
     for assignment in assignments {
-        let (key, value) = assignment.split_once('=').ok_or_else(|| {
-            let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
-            ConfigError::Assignment(assignment.split(|c| !is_key(c)).next().unwrap_or_default().to_owned())
-        })?;
-        builder = builder.set_override(key.trim(), value.trim())?;
+        layers.push(Layer::assignment(assignment)?);
     }
-    let mut config: Config = builder.build()?.try_deserialize()?;
+    let mut config = read(&layers)?;
     read_secret_files(&mut config)?;
     let problems = config.problems();
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Values(problems)) }
+}
+
+/// One place where settings come from.
+struct Layer {
+    /// What people call it.
+    origin: String,
+    source: Box<dyn Source + Send + Sync>,
+}
+
+impl Layer {
+    fn new(origin: impl Into<String>, source: impl Source + Send + Sync + 'static) -> Self {
+        Self { origin: origin.into(), source: Box::new(source) }
+    }
+
+    /// `key=value` of a `--set`.
+    fn assignment(text: &str) -> Result<Self, ConfigError> {
+        let wrong = || {
+            let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+            ConfigError::Assignment(text.split(|c| !is_key(c)).next().unwrap_or_default().to_owned())
+        };
+        let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+        let builder = config::Config::builder().set_override(key.trim(), value.trim()).map_err(|_| wrong())?;
+        // The value may be a secret.
+        Ok(Self::new(format!("--set {}", key.trim()), builder.build().map_err(|_| wrong())?))
+    }
+
+    fn failed(&self, why: &config::ConfigError) -> ConfigError {
+        ConfigError::Source { origin: self.origin.clone(), why: told(why) }
+    }
+
+    fn values(&self) -> Result<Map<String, Value>, ConfigError> {
+        self.source.collect().map_err(|error| self.failed(&error))
+    }
+}
+
+/// The settings of all layers, later ones over earlier ones. The first is complete, and no section is anything else in a later
+/// one.
+fn read(layers: &[Layer]) -> Result<Config, ConfigError> {
+    let Some((complete, others)) = layers.split_first() else { return Err(ConfigError::Values(Vec::new())) };
+    let sections = complete.values()?;
+    for layer in others {
+        for (name, value) in layer.values()? {
+            let is_section = |value: &Value| matches!(value.kind, ValueKind::Table(_));
+            if sections.get(&name).is_some_and(is_section) && !is_section(&value) {
+                let why = format!("`{name}` is a section and not a value: write {name}.KEY, or [{name}] in a file");
+                return Err(ConfigError::Source { origin: layer.origin.clone(), why });
+            }
+        }
+    }
+    let merged = |layers: &mut dyn Iterator<Item = &Layer>| -> Result<Config, config::ConfigError> {
+        let mut builder = config::Config::builder();
+        for layer in layers {
+            builder = builder.add_source(vec![layer.source.clone_into_box()]);
+        }
+        builder.build()?.try_deserialize()
+    };
+    merged(&mut layers.iter()).map_err(|error| {
+        // Which of them is to blame: the first that the defaults cannot be read with.
+        let blamed = others.iter().find_map(|layer| Some((layer, merged(&mut [complete, layer].into_iter()).err()?)));
+        blamed.map_or_else(|| complete.failed(&error), |(layer, error)| layer.failed(&error))
+    })
 }
 
 /// A file's secret takes the place of one that was given itself; tokens of a file are added to those.
@@ -172,9 +229,41 @@ mod tests {
     #[test]
     fn unknown_keys_are_errors() {
         for set in ["kafka.broker=x", "nonsense.key=1", "bars.interval.x=1"] {
-            assert!(load_from("", None, environment(&[]), &assignments(&[set])).is_err(), "{set}");
+            let error = load_from("", None, environment(&[]), &assignments(&[set])).unwrap_err().to_string();
+            assert!(error.contains(&format!("--set {}:", set.split_once('=').unwrap().0)), "{error}");
         }
-        assert!(load_from("", None, environment(&[("TICKCAST__BARS__INTERVALL", "1m")]), &[]).is_err());
+        let error = load_from("", None, environment(&[("TICKCAST__BARS__INTERVALL", "1m")]), &[]).unwrap_err();
+        assert!(error.to_string().contains("the environment"), "{error}");
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        write!(file, "[bars]\nintervall = \"1m\"").unwrap();
+        let set = assignments(&["kafka.group=x"]);
+        let error = load_from("", Some(file.path()), environment(&[]), &set).unwrap_err().to_string();
+        assert!(error.contains(&format!("{}:", file.path().display())) && error.contains("intervall"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_assignment_or_no_section_is_said() {
+        for set in ["=x", "kafka.brokers", "a b=x", "kafka..group=x"] {
+            let error = load_from("", None, environment(&[]), &assignments(&[set])).unwrap_err();
+            assert!(matches!(error, ConfigError::Assignment(_)), "{set}: {error}");
+        }
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        write!(file, "bars = 3").unwrap();
+        let error = load_from("", Some(file.path()), environment(&[]), &[]).unwrap_err().to_string();
+        assert!(error.contains("`bars` is a section") && error.contains(".toml"), "{error}");
+    }
+
+    #[test]
+    fn a_url_or_a_symbol_that_nobody_can_use_is_refused() {
+        for url in ["host=1 password=hunter2", "postgres://me:hunter2@db/a b", "garbage"] {
+            let set = assignments(&[&format!("postgres.url={url}")]);
+            let error = load_from("", None, environment(&[]), &set).unwrap_err().to_string();
+            assert!(error.contains("postgres.url") && !error.contains("hunter2"), "{error}");
+        }
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        write!(file, "[[assets]]\nsymbol = \"A\"\n[[assets]]\nsymbol = \"B\"\n[[assets]]\nsymbol = \"A\"").unwrap();
+        let error = load_from("", Some(file.path()), environment(&[]), &[]).unwrap_err().to_string();
+        assert!(error.contains("A is given twice"), "{error}");
     }
 
     #[test]

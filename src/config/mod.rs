@@ -346,9 +346,19 @@ impl Config {
                 self.otlp.endpoint
             ));
         }
+        // Whoever sets it means it, also where this process does not store.
+        let url = self.postgres.url.expose();
+        if !url.is_empty()
+            && let Err(error) = crate::io::postgres::Target::parse(url)
+        {
+            found.push(error.to_string());
+        }
+        let mut symbols = std::collections::HashSet::new();
         for asset in &self.assets {
             if let Err(error) = crate::flow::symbol::Symbol::new(&asset.symbol) {
                 found.push(format!("assets: {error}"));
+            } else if !symbols.insert(&asset.symbol) {
+                found.push(format!("assets: {} is given twice: remove one", asset.symbol));
             }
         }
         found

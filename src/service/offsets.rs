@@ -156,7 +156,7 @@ fn written(config: &Config, topic: &str, number: i32) -> anyhow::Result<(i64, i6
 /// The partitions of a topic, or the one that is wanted.
 fn numbers(config: &Config, topic: &str, only: Option<i32>) -> anyhow::Result<Vec<i32>> {
     let count = topics::partition_count(&topics::admin(&config.kafka)?, topic)?;
-    anyhow::ensure!(count > 0, "topic {topic} does not exist");
+    anyhow::ensure!(count > 0, topics::absent(topic));
     let numbers: Vec<i32> = (0..count).filter(|number| only.is_none_or(|only| only == *number)).collect();
     anyhow::ensure!(!numbers.is_empty(), "{topic} has no partition {}", only.unwrap_or(-1));
     Ok(numbers)

@@ -228,6 +228,6 @@ pub fn close(config: &Config, end: &End<'_>) -> anyhow::Result<()> {
 fn place(config: &Config, model: &str) -> anyhow::Result<(String, i32)> {
     let topic = Topics::new(&config.kafka.topic_prefix).retrain;
     let partitions = topics::partition_count(&topics::admin(&config.kafka)?, &topic)?;
-    ensure!(partitions > 0, "topic {topic} does not exist: run `tickcast topics apply --partitions N`");
+    ensure!(partitions > 0, topics::absent(&topic));
     Ok((topic, partitioner::partition(model.as_bytes(), partitions)))
 }

@@ -10,7 +10,9 @@ use super::health::{Health, Stop};
 use super::{forecast, judge, settle, store};
 use crate::api;
 use crate::config::Config;
+use crate::io::kafka::reach::reach_unless;
 use crate::io::otlp;
+use crate::telemetry::causes;
 use crate::telemetry::metrics::Metrics;
 
 /// What a process does.
@@ -114,7 +116,7 @@ impl Running {
             let ended =
                 thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked; its output says where")));
             if let Err(error) = ended {
-                tracing::error!(error = format!("{error:#}"), "a role failed");
+                tracing::error!(error = causes::told(&error), "a role failed");
                 result = result.and(Err(error));
             }
         }
@@ -139,6 +141,12 @@ pub fn run(config: Config, roles: &[Role]) -> anyhow::Result<()> {
     if config.http.listen != "off" {
         let server = runtime.block_on(api::serve(&config.http, Arc::clone(&metrics), health.clone()))?;
         runtime.spawn(server);
+    }
+    // The roles ask questions of Kafka that nobody can interrupt: none is asked before somebody answers, or after a stop.
+    reach_unless(&config.kafka, || stop.requested())?;
+    if stop.requested() {
+        tracing::info!("stopped");
+        return Ok(());
     }
     let running = Running::start(&config, roles, &metrics, &health, &stop)?;
     starting.ready();

@@ -87,15 +87,7 @@ pub fn config_hash(config: &Config) -> anyhow::Result<u64> {
 /// # Errors
 /// When they differ, or Kafka does not answer.
 pub fn equal_partitions(config: &Config, names: &[&String]) -> anyhow::Result<i32> {
-    let admin = topics::admin(&config.kafka)?;
-    let counts = names.iter().map(|name| topics::partition_count(&admin, name)).collect::<Result<Vec<_>, _>>()?;
-    let first = counts.first().copied().unwrap_or(0);
-    anyhow::ensure!(
-        first > 0 && counts.iter().all(|count| *count == first),
-        "topics {names:?} have {counts:?} partitions: all need as many as ticks; run `tickcast topics apply --partitions {}`",
-        first.max(1)
-    );
-    Ok(first)
+    Ok(topics::equal_partitions(&topics::admin(&config.kafka)?, names)?)
 }
 
 /// The stage of the settle role.

@@ -5,6 +5,12 @@ use tracing_subscriber::fmt;
 
 use crate::config::{ConfigError, Log};
 
+/// Warnings alone, for commands that are not the service: their output is theirs. A second call changes nothing.
+pub fn warnings() {
+    let builder = fmt().with_env_filter(EnvFilter::new("tickcast=warn")).with_writer(std::io::stderr);
+    let _ = builder.without_time().with_target(false).with_ansi(false).try_init();
+}
+
 /// Starts logging. A second call changes nothing.
 ///
 /// # Errors

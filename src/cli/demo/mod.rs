@@ -35,6 +35,7 @@ use crate::flow::time::Micros;
 use crate::io::kafka::topics::{self, Topics};
 use crate::service::health::{Health, Stop};
 use crate::service::run::{Role, Running};
+use crate::telemetry::causes;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 
@@ -128,7 +129,7 @@ impl Demo {
             Ok(server) => {
                 runtime.spawn(server);
             }
-            Err(error) => eprintln!("no HTTP: {error:#}"),
+            Err(error) => eprintln!("no HTTP: {}", causes::told(&error)),
         }
     }
 }

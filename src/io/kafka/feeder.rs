@@ -74,9 +74,7 @@ impl Feeder {
     pub fn open(config: &Kafka, topic: &str) -> Result<Self, KafkaError> {
         let partitions = super::topics::partition_count(&super::topics::admin(config)?, topic)?;
         if partitions == 0 {
-            return Err(KafkaError::State(format!(
-                "topic {topic} does not exist: run `tickcast topics apply --partitions N`, or check kafka.topic_prefix"
-            )));
+            return Err(KafkaError::State(super::topics::absent(topic)));
         }
         let count = Count::default();
         let producer = client::producer(config)

@@ -66,6 +66,14 @@ impl ProducerContext for Heard {
 /// # Errors
 /// When all brokers refuse us, at once; when none answers, after half a minute.
 pub fn reach(config: &Kafka) -> Result<(), KafkaError> {
+    reach_unless(config, || false)
+}
+
+/// The same; returns at once, without an answer, when `stop` says so.
+///
+/// # Errors
+/// See [`reach`].
+pub fn reach_unless(config: &Kafka, stop: impl Fn() -> bool) -> Result<(), KafkaError> {
     let refused = |cause: String, remedy: String| KafkaError::Unreached {
         brokers: config.brokers.clone(),
         protocol: config.security_protocol.clone(),
@@ -85,7 +93,8 @@ pub fn reach(config: &Kafka) -> Result<(), KafkaError> {
     })?;
     let topic = format!("{}ticks", config.topic_prefix);
     let deadline = Instant::now() + PATIENCE;
-    loop {
+    let mut told = false;
+    while !stop() {
         let answer = producer.client().fetch_metadata(Some(&topic), SLICE);
         (0..EVENTS).for_each(|_| producer.poll(Duration::ZERO));
         if answer.is_ok() {
@@ -104,7 +113,19 @@ pub fn reach(config: &Kafka) -> Result<(), KafkaError> {
             let (cause, remedy) = explain(config, *code, reason);
             return Err(refused(cause, remedy));
         }
+        let complaint = heard.iter().rfind(|(code, _)| *code != Code::AllBrokersDown);
+        if let (Some((_, why)), false) = (complaint, told) {
+            told = true;
+            let brokers = &config.brokers;
+            tracing::warn!(
+                brokers,
+                why,
+                "Kafka cannot be reached (kafka.brokers); trying for {} s",
+                PATIENCE.as_secs()
+            );
+        }
     }
+    Ok(())
 }
 
 /// Whether trying again cannot help.
@@ -174,5 +195,20 @@ fn certificate_remedy(config: &Kafka, broker: &str, why: X509VerifyResult) -> St
         "renew it, or set this machine's clock".to_owned()
     } else {
         format!("{authorities} must name a PEM file with the authority that signed it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_to_stop_ends_the_waiting() {
+        // Port 1 is a reserved one that nothing listens on.
+        let kafka = crate::config::load(None, &["kafka.brokers=127.0.0.1:1".to_owned()]).unwrap().kafka;
+        let looks = std::cell::Cell::new(0);
+        let stop = || looks.replace(looks.get() + 1) == 1;
+        reach_unless(&kafka, stop).unwrap();
+        assert_eq!(looks.get(), 2);
     }
 }

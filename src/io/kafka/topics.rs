@@ -175,10 +175,14 @@ async fn check_by(
 ) -> Result<Vec<String>, KafkaError> {
     let mut problems = Vec::new();
     let mut expected = partitions;
+    let mut there = Vec::new();
     for name in topics.all() {
         let count = partition_count(admin, name)?;
+        if count > 0 {
+            there.push(name);
+        }
         match (count, expected) {
-            (0, _) => problems.push(format!("topic {name} does not exist: run `tickcast topics apply --partitions N`")),
+            (0, _) => problems.push(absent(name)),
             (n, Some(e)) if n != e => problems.push(format!(
                 "topic {name} has {n} partitions where {e} are needed: outputs have as many as {}; make it anew or alter it",
                 topics.ticks
@@ -187,14 +191,19 @@ async fn check_by(
             _ => {}
         }
     }
-    if problems.is_empty() {
-        for (name, present) in topics.all().into_iter().zip(describe(admin, &topics.all()).await?) {
-            for (setting, value) in wrong(settings(topics, name, interval), &present) {
-                problems.push(setting.problem(name, &value));
-            }
+    // Topics that are there are looked at also where others are missing: whoever asks shall hear it all at once.
+    let present = if there.is_empty() { Vec::new() } else { describe(admin, &there).await? };
+    for (name, present) in there.into_iter().zip(present) {
+        for (setting, value) in wrong(settings(topics, name, interval), &present) {
+            problems.push(setting.problem(name, &value));
         }
     }
     Ok(problems)
+}
+
+/// What is said of a topic that does not exist.
+pub fn absent(topic: &str) -> String {
+    format!("topic {topic} does not exist: run `tickcast topics apply --partitions N`, or check kafka.topic_prefix")
 }
 
 /// How many partitions `topic` has; 0 when it does not exist.
@@ -210,10 +219,32 @@ pub fn partition_count(admin: &AdminClient<DefaultClientContext>, topic: &str) -
     Ok(found.map_or(0, |t| i32::try_from(t.partitions().len()).unwrap_or(i32::MAX)))
 }
 
-/// An admin client of brokers that let us in.
+/// How many partitions the topics have, all the same number.
 ///
 /// # Errors
-/// When they do not, see [`reach`].
+/// When some do not exist (all of them are named), when numbers differ, or Kafka does not answer.
+pub fn equal_partitions(admin: &AdminClient<DefaultClientContext>, names: &[&String]) -> Result<i32, KafkaError> {
+    let counts = names.iter().map(|name| partition_count(admin, name)).collect::<Result<Vec<_>, _>>()?;
+    let missing: Vec<_> =
+        names.iter().zip(&counts).filter(|(_, count)| **count == 0).map(|(name, _)| absent(name)).collect();
+    if !missing.is_empty() {
+        return Err(KafkaError::State(missing.join("; ")));
+    }
+    let first = counts.first().copied().unwrap_or(0);
+    match names.iter().zip(&counts).find(|(_, count)| **count != first) {
+        None => Ok(first),
+        Some((name, count)) => Err(KafkaError::State(format!(
+            "topic {} has {first} partitions and {name} has {count}: outputs need as many as the input; make {name} anew or \
+             alter it, and `tickcast topics check` says what else is wrong",
+            names[0]
+        ))),
+    }
+}
+
+/// An admin client, as soon as a broker answers.
+///
+/// # Errors
+/// When librdkafka refuses the settings, or no broker answers.
 pub fn admin(config: &Kafka) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
     reach(config)?;
     client::base(config).create().map_err(KafkaError::call(format!("connecting to {}", config.brokers)))

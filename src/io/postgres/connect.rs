@@ -46,6 +46,10 @@ impl Target {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(PostgresError::Url("is not a URL"));
         }
+        // The driver would take a blank for part of a name or of the password, or ask a host that nobody meant.
+        if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(PostgresError::Url("holds a blank"));
+        }
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut verify, mut root, mut kept) = (Verify::Nothing, None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -207,7 +211,13 @@ mod tests {
         let target = Target::parse("postgres://me:hunter2@db.example:5433/market?sslmode=verify-full").unwrap();
         assert_eq!(format!("{target} {target:?}"), "db.example:5433/market db.example:5433/market");
         assert_eq!((target.verify, target.config.get_ssl_mode()), (Verify::Host, SslMode::Require));
-        for url in ["postgres://me:hunter2@db:port/x", "me:hunter2@db", "postgres://me:hunter2@db/x?hunter2=1", ""] {
+        for url in [
+            "postgres://me:hunter2@db:port/x",
+            "me:hunter2@db",
+            "postgres://me:hunter2@db/x?hunter2=1",
+            "postgres://me:hunter2@db/my x",
+            "",
+        ] {
             let error = Target::parse(url).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }

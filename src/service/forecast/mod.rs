@@ -86,17 +86,8 @@ pub fn start(
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let admin = topics::admin(&config.kafka)?;
-    let partitions = topics::partition_count(&admin, &topics.ticks)?;
-    for output in [&topics.bars, &topics.predictions, &topics.deadletter] {
-        let count = topics::partition_count(&admin, output)?;
-        anyhow::ensure!(
-            partitions > 0 && count == partitions,
-            "topic {} has {partitions} partitions and {output} has {count}: outputs need as many as the input; run `tickcast \
-             topics apply --partitions {}`",
-            topics.ticks,
-            partitions.max(1)
-        );
-    }
+    let names = [&topics.ticks, &topics.bars, &topics.predictions, &topics.deadletter];
+    let partitions = topics::equal_partitions(&admin, &names)?;
     let identity = topic_id::identity(admin.inner(), &topics.ticks, TIMEOUT)?;
     let rules = rules(config)?;
     let config_hash = rules.fingerprint(&identity.to_string());

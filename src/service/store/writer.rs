@@ -15,6 +15,7 @@ use crate::io::postgres::offsets::{self, Source};
 use crate::io::postgres::partitions::Known;
 use crate::io::postgres::write::{Batch, Outcome, Statements, write};
 use crate::io::postgres::{PostgresError, Target, connect, migrate};
+use crate::telemetry::causes;
 
 /// How long the writer goes on trying after it was told to stop. What is not stored by then is still in Kafka.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -177,11 +178,12 @@ impl Session<'_> {
         self.client = None;
         self.known.clear();
         self.report.retried();
+        let why = causes::told(error);
         if failures > 1 {
-            self.report.waits(Side::Postgres, Some(format!("{error:#}")));
-            tracing::warn!(failures, "{error:#}; trying again, consumption waits");
+            tracing::warn!(failures, "{why}; trying again, consumption waits");
+            self.report.waits(Side::Postgres, Some(why));
         } else {
-            tracing::info!("{error:#}; trying again");
+            tracing::info!("{why}; trying again");
         }
     }
 

@@ -101,8 +101,7 @@ pub fn equal_partitions(config: &Config, names: &[&String]) -> anyhow::Result<i3
     let first = counts.first().copied().unwrap_or(0);
     anyhow::ensure!(
         first > 0 && counts.iter().all(|count| *count == first),
-        "topics {names:?} have {counts:?} partitions: all need as many as ticks; run `tickcast topics apply --partitions {}`",
-        first.max(1)
+        "topics {names:?} have {counts:?} partitions: all need as many as ticks; `tickcast topics check` says what to do"
     );
     Ok(first)
 }

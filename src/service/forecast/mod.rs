@@ -91,10 +91,9 @@ pub fn start(
         let count = topics::partition_count(&admin, output)?;
         anyhow::ensure!(
             partitions > 0 && count == partitions,
-            "topic {} has {partitions} partitions and {output} has {count}: outputs need as many as the input; run `tickcast \
-             topics apply --partitions {}`",
-            topics.ticks,
-            partitions.max(1)
+            "topic {} has {partitions} partitions and {output} has {count}: outputs need as many as the input; `tickcast \
+             topics check` says what to do",
+            topics.ticks
         );
     }
     let identity = topic_id::identity(admin.inner(), &topics.ticks, TIMEOUT)?.to_string();

@@ -136,8 +136,8 @@ impl<S: Stage> Lane<S> {
         let input = self.stage.input();
         if let Some(number) = numbers.iter().find(|&&number| number >= self.parts.partitions) {
             return Err(LaneError::Topics(format!(
-                "{input}/{number} is new: the topic had {} partitions when this process started; stop every process, give the \
-                 other topics as many with `tickcast topics apply`, and start again. Symbols that are in another partition \
+                "{input}/{number} is new: the topic had {} partitions when this process started; stop every process, see \
+                 `tickcast topics check` for what gives the other topics as many, and start again. Symbols that are in another partition \
                  now begin anew there, and fall silent where they were",
                 self.parts.partitions
             )));

@@ -30,15 +30,18 @@ enum Action {
     },
     /// Start anew, whatever was committed; every process with the role must be stopped.
     ///
+    /// Give it the settings that the next `run` has. What was stopped a moment ago is a member of its group until
+    /// kafka.session_timeout has passed: that is waited for.
+    ///
     /// forecast: after the last close in `bars`. settle: at the end of `predictions`; what was said before and is not settled
     /// stays so. judge: at the end of `outcomes`, with the state that is written down.
     Accept {
         /// Whose.
         #[arg(long, value_enum, default_value = "forecast")]
         role: Reader,
-        /// Only this partition.
+        /// Only this partition; may be given several times.
         #[arg(long)]
-        partition: Option<i32>,
+        partition: Vec<i32>,
     },
 }
 
@@ -47,7 +50,7 @@ impl Offsets {
         match self.action {
             Action::Show { role } => show(config, role),
             Action::Accept { role, partition } => {
-                for accepted in accept(config, role, partition)? {
+                for accepted in accept(config, role, &partition, &mut |line| eprintln!("{line}"))? {
                     let closed = accepted.closed.map_or_else(|| "no bar yet".to_owned(), utc);
                     println!(
                         "partition {}: starts at offset {}, bars closed up to {closed}",

@@ -45,11 +45,11 @@ pub enum Refusal {
         why: String,
     },
     /// Settings that shape outputs have changed, or this is another cluster or topic.
-    #[error(
-        "the checkpoint was made with other settings (bars: interval, allowed_lateness, max_fill, max_future_skew; settle: \
-         fees.bps), or on another cluster or topic"
-    )]
-    OtherConfiguration,
+    #[error("the checkpoint was made with other settings, or on another cluster or topic")]
+    OtherConfiguration {
+        /// The hash it carries.
+        hash: u64,
+    },
     /// Retention has deleted what a restore needs, or the topic is a new one.
     #[error("the checkpoint needs {what} [{from}, {to}), the topic holds [{low}, {high})")]
     OutOfRange {
@@ -82,7 +82,7 @@ fn resume(facts: &Facts) -> Result<Takeover, Refusal> {
     let checkpoint: Checkpoint =
         metadata.parse().map_err(|error| Refusal::Foreign { offset, why: format!("{error}") })?;
     if checkpoint.config_hash != facts.config_hash {
-        return Err(Refusal::OtherConfiguration);
+        return Err(Refusal::OtherConfiguration { hash: checkpoint.config_hash });
     }
     within("the input", (checkpoint.resume, offset), facts.input)?;
     within("the history", checkpoint.bars, facts.history)?;
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(refusal(&Facts { committed: None, ..facts() }), Refusal::NoCommit);
         let foreign = Facts { committed: Some((20, String::new())), ..facts() };
         assert!(matches!(refusal(&foreign), Refusal::Foreign { offset: 20, .. }));
-        assert_eq!(refusal(&Facts { config_hash: 8, ..facts() }), Refusal::OtherConfiguration);
+        assert_eq!(refusal(&Facts { config_hash: 8, ..facts() }), Refusal::OtherConfiguration { hash: 7 });
         for changed in [
             Facts { input: (11, 100), ..facts() },
             Facts { input: (0, 19), ..facts() },

@@ -1,5 +1,6 @@
 //! A loop per role that feeds a machine and carries out its effects; supervision and ordered shutdown.
 
+mod at_rest;
 pub mod forecast;
 pub mod health;
 pub mod judge;

@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{forecast, judge, settle};
+use super::{at_rest, forecast, judge, settle};
 use crate::config::Config;
 use crate::flow::bar::Bar;
 use crate::flow::tick::Record;
@@ -102,11 +102,18 @@ impl Reader {
     }
 }
 
-/// Commits, for `only` or every partition, a start that `role` takes up. Its group must have no members.
+/// Commits, for the partitions `only` or, when it is empty, every one, a start that `role` takes up. Members of its group that
+/// are dead are waited for, which `tell` is told.
 ///
 /// # Errors
-/// When Kafka does not answer, or the group is active.
-pub fn accept(config: &Config, role: Reader, only: Option<i32>) -> anyhow::Result<Vec<Accepted>> {
+/// When Kafka does not answer, or a process is alive in the group.
+pub fn accept(
+    config: &Config,
+    role: Reader,
+    only: &[i32],
+    tell: &mut dyn FnMut(&str),
+) -> anyhow::Result<Vec<Accepted>> {
+    at_rest::wait(config, &role.group(config), tell)?;
     match role {
         Reader::Forecast => accept_ticks(config, only),
         Reader::Settle | Reader::Judge => accept_end(config, role, only),
@@ -114,7 +121,7 @@ pub fn accept(config: &Config, role: Reader, only: Option<i32>) -> anyhow::Resul
 }
 
 /// The end of the input, with whatever state lies in the history.
-fn accept_end(config: &Config, role: Reader, only: Option<i32>) -> anyhow::Result<Vec<Accepted>> {
+fn accept_end(config: &Config, role: Reader, only: &[i32]) -> anyhow::Result<Vec<Accepted>> {
     let (input, group) = (role.input(config), role.group(config));
     let config_hash = if role == Reader::Settle { settle::config_hash(config)? } else { judge::config_hash(config)? };
     let consumer: BaseConsumer = client::consumer(&config.kafka, &group).create()?;
@@ -153,24 +160,25 @@ fn written(config: &Config, topic: &str, number: i32) -> anyhow::Result<(i64, i6
     }
 }
 
-/// The partitions of a topic, or the one that is wanted.
-fn numbers(config: &Config, topic: &str, only: Option<i32>) -> anyhow::Result<Vec<i32>> {
+/// The partitions of a topic, or those that are wanted.
+fn numbers(config: &Config, topic: &str, only: &[i32]) -> anyhow::Result<Vec<i32>> {
     let count = topics::partition_count(&topics::admin(&config.kafka)?, topic)?;
     anyhow::ensure!(count > 0, topics::absent(topic));
-    let numbers: Vec<i32> = (0..count).filter(|number| only.is_none_or(|only| only == *number)).collect();
-    anyhow::ensure!(!numbers.is_empty(), "{topic} has no partition {}", only.unwrap_or(-1));
-    Ok(numbers)
+    if let Some(number) = only.iter().find(|number| !(0..count).contains(*number)) {
+        anyhow::bail!("{topic} has no partition {number}");
+    }
+    Ok((0..count).filter(|number| only.is_empty() || only.contains(number)).collect())
 }
 
 fn commit(consumer: &BaseConsumer, list: &TopicPartitionList, group: &str) -> anyhow::Result<()> {
     consumer
         .commit(list, CommitMode::Sync)
-        .with_context(|| format!("committing for group {group}: stop every process of it first"))
+        .with_context(|| format!("committing for group {group}: has a process of it been started meanwhile?"))
 }
 
-/// Commits, for `only` or every partition, a start after the last close in `bars`: at the first tick whose bar ends later.
+/// Commits a start after the last close in `bars`: at the first tick whose bar ends later.
 /// Ticks of bars up to that close that come again are late. The group must have no members.
-fn accept_ticks(config: &Config, only: Option<i32>) -> anyhow::Result<Vec<Accepted>> {
+fn accept_ticks(config: &Config, only: &[i32]) -> anyhow::Result<Vec<Accepted>> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let admin = topics::admin(&config.kafka)?;
     let identity = topic_id::identity(admin.inner(), &topics.ticks, TIMEOUT)?;

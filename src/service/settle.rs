@@ -79,7 +79,16 @@ pub fn start(
 pub fn config_hash(config: &Config) -> anyhow::Result<u64> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let identity = topic_id::identity(topics::admin(&config.kafka)?.inner(), &topics.predictions, TIMEOUT)?;
-    Ok(xxhash_rust::xxh3::xxh3_64(format!("settle|{}|{identity}", config.fees.bps).as_bytes()))
+    Ok(hash(config.fees.bps, &identity.to_string()))
+}
+
+fn hash(fee_bps: f64, identity: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(format!("settle|{fee_bps}|{identity}").as_bytes())
+}
+
+/// The fee behind a hash, if it is one that people write: tenths of a basis point up to 1000.
+fn fee_behind(then: u64, identity: &str) -> Option<f64> {
+    (0..=10_000).map(|tenths| f64::from(tenths) / 10.0).find(|&fee| hash(fee, identity) == then)
 }
 
 /// How many partitions the topics have, all the same number.
@@ -214,6 +223,16 @@ impl Stage for Predictions {
     }
 
     /// Outcomes lie with their models: whether this partition has written any is told by its progress.
+    fn differs(&self, then: u64) -> String {
+        let now = self.config.fees.bps;
+        let identity = topics::admin(&self.config.kafka)
+            .and_then(|admin| topic_id::identity(admin.inner(), &self.topics.predictions, TIMEOUT));
+        match identity.ok().and_then(|identity| fee_behind(then, &identity.to_string())) {
+            Some(fee) => format!("fees.bps was {fee} and is {now}"),
+            None => format!("now with fees.bps={now}, or it is not of {} as it is now", self.topics.predictions),
+        }
+    }
+
     fn was_here(&self, partition: i32, _: Option<&History>) -> Result<bool, LaneError> {
         let mut reader = Reader::open(&self.config.kafka, &self.topics.outcomes, None, Start::Beginning, Until::End)?;
         loop {

@@ -100,7 +100,18 @@ fn without_kafka_commands_end_with_1() {
 fn topics_are_needed_and_made_once() {
     let Some(stage) = Stage::new("cli_topics", 2, &[]) else { return };
     assert!(stage.ok(&["topics", "apply", "--partitions", "2"]).contains("unchanged"));
-    says(&stage.call(&["topics", "apply", "--partitions", "3"]), 1, &["has 2 partitions where 3 are needed"]);
+    says(
+        &stage.call(&["topics", "apply", "--partitions", "3"]),
+        1,
+        &["has 2 partitions where 3 are needed", "--alter"],
+    );
+    // Where topics are missing, nothing is made beside one that does not fit: with another count all can still be made.
+    let prefix = format!("{}hand.", stage.prefix);
+    crate::support::make_topic(&format!("{prefix}bars"), 2);
+    let elsewhere = format!("kafka.topic_prefix={prefix}");
+    let apply = |count| stage.call_with(&["topics", "apply", "--partitions", count], &[elsewhere.as_str()]);
+    says(&apply("3"), 1, &["bars has 2 partitions where 3 are needed"]);
+    says(&apply("2"), 0, &[]);
     stage.ok(&["topics", "check"]);
     stage.ok(&["check", "--connect"]);
     let mut elsewhere = vec!["--set".to_owned(), format!("kafka.topic_prefix=none-{}", stage.prefix)];

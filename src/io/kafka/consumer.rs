@@ -137,6 +137,8 @@ pub fn subscribe(
         .set("statistics.interval.ms", "1000")
         .set("queued.max.messages.kbytes", "65536")
         .set("fetch.message.max.bytes", "4194304")
+        // Partitions that are added to the topic are noticed this soon.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set("check.crcs", "true");
     if let Some(id) = static_id {
         settings.set("group.instance.id", id);

@@ -97,6 +97,17 @@ pub async fn apply(
     let topics = Topics::new(&config.topic_prefix);
     let admin = admin(config)?;
     let wanted: Vec<_> = topics.all().into_iter().map(|name| (name, settings(&topics, name, interval))).collect();
+    // Nothing is made beside a topic that does not fit.
+    let mut uneven = Vec::new();
+    for name in topics.all() {
+        let count = partition_count(&admin, name)?;
+        if count != 0 && count != partitions {
+            uneven.push(misfit(&topics, name, count, partitions));
+        }
+    }
+    if !uneven.is_empty() {
+        return Err(KafkaError::State(uneven.join("; ")));
+    }
     let new: Vec<_> = wanted
         .iter()
         .map(|(name, settings)| {
@@ -183,10 +194,7 @@ async fn check_by(
         }
         match (count, expected) {
             (0, _) => problems.push(absent(name)),
-            (n, Some(e)) if n != e => problems.push(format!(
-                "topic {name} has {n} partitions where {e} are needed: outputs have as many as {}; make it anew or alter it",
-                topics.ticks
-            )),
+            (n, Some(e)) if n != e => problems.push(misfit(topics, name, n, e)),
             (n, None) => expected = Some(n),
             _ => {}
         }
@@ -204,6 +212,21 @@ async fn check_by(
 /// What is said of a topic that does not exist.
 pub fn absent(topic: &str) -> String {
     format!("topic {topic} does not exist: run `tickcast topics apply --partitions N`, or check kafka.topic_prefix")
+}
+
+/// That a topic has another number of partitions than it needs, and what to do.
+fn misfit(topics: &Topics, name: &str, count: i32, needed: i32) -> String {
+    let remedy = if count < needed {
+        format!(
+            "stop every process and give it {needed} with `kafka-topics.sh --alter --topic {name} --partitions {needed}`"
+        )
+    } else {
+        "partitions cannot be taken away: make it anew, or take another kafka.topic_prefix and kafka.group".to_owned()
+    };
+    format!(
+        "topic {name} has {count} partitions where {needed} are needed: outputs have as many as {}; {remedy}",
+        topics.ticks
+    )
 }
 
 /// How many partitions `topic` has; 0 when it does not exist.
@@ -234,8 +257,8 @@ pub fn equal_partitions(admin: &AdminClient<DefaultClientContext>, names: &[&Str
     match names.iter().zip(&counts).find(|(_, count)| **count != first) {
         None => Ok(first),
         Some((name, count)) => Err(KafkaError::State(format!(
-            "topic {} has {first} partitions and {name} has {count}: outputs need as many as the input; make {name} anew or \
-             alter it, and `tickcast topics check` says what else is wrong",
+            "topic {} has {first} partitions and {name} has {count}: outputs need as many as the input; `tickcast topics \
+             check` says what mends it",
             names[0]
         ))),
     }

@@ -88,9 +88,8 @@ pub fn start(
     let admin = topics::admin(&config.kafka)?;
     let names = [&topics.ticks, &topics.bars, &topics.predictions, &topics.deadletter];
     let partitions = topics::equal_partitions(&admin, &names)?;
-    let identity = topic_id::identity(admin.inner(), &topics.ticks, TIMEOUT)?;
+    let identity = topic_id::identity(admin.inner(), &topics.ticks, TIMEOUT)?.to_string();
     let rules = rules(config)?;
-    let config_hash = rules.fingerprint(&identity.to_string());
     let mut handles = Vec::new();
     for number in 0..config.forecast.lanes {
         let parts = Parts {
@@ -103,7 +102,7 @@ pub fn start(
             stop: stop.clone(),
         };
         let spans = Spans::new(provider, config.otlp.max_queue, metrics);
-        let stage = Ticks::new(config, champion(config)?, rules.clone(), config_hash, metrics, spans);
+        let stage = Ticks::new(config, champion(config)?, rules.clone(), &identity, metrics, spans);
         let lane =
             std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || Ok(Lane::work(parts, stage)?))?;
         handles.push(lane);

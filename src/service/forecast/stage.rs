@@ -48,6 +48,7 @@ pub(super) struct Ticks {
     pub topics: Topics,
     champion: Champion,
     rules: Rules,
+    identity: String,
     config_hash: u64,
     pub metrics: Arc<Metrics>,
     spans: Spans,
@@ -61,7 +62,7 @@ impl Ticks {
         config: &Arc<Config>,
         champion: Champion,
         rules: Rules,
-        config_hash: u64,
+        identity: &str,
         metrics: &Arc<Metrics>,
         spans: Spans,
     ) -> Self {
@@ -69,8 +70,9 @@ impl Ticks {
             config: Arc::clone(config),
             topics: Topics::new(&config.kafka.topic_prefix),
             champion,
+            config_hash: rules.fingerprint(identity),
             rules,
-            config_hash,
+            identity: identity.to_owned(),
             metrics: Arc::clone(metrics),
             spans,
             cycle: Cycle::default(),
@@ -114,6 +116,12 @@ impl Stage for Ticks {
 
     fn config_hash(&self) -> u64 {
         self.config_hash
+    }
+
+    fn differs(&self, then: u64) -> String {
+        self.rules.changed_since(then, &self.identity).unwrap_or_else(|| {
+            format!("now with {}, or it is not of {} as it is now", self.rules.shaping(), self.topics.ticks)
+        })
     }
 
     fn was_here(&self, partition: i32, history: Option<&History>) -> Result<bool, LaneError> {

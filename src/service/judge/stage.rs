@@ -123,6 +123,10 @@ impl Stage for Outcomes {
         self.config_hash
     }
 
+    fn differs(&self, _: u64) -> String {
+        format!("it is not of {} as it is now; no setting matters here", self.topics.outcomes)
+    }
+
     fn was_here(&self, partition: i32, history: Option<&History>) -> Result<bool, LaneError> {
         Ok(history.map_or(Ok(false), |state| state.has_records(partition))?)
     }

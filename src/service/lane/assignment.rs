@@ -7,6 +7,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 
 use super::partition::{Partition, Phase};
+use super::refused::Refused;
 use super::stage::Stage;
 use super::{Lane, LaneError};
 use crate::io::kafka::consumer::offsets;
@@ -14,7 +15,7 @@ use crate::io::kafka::history::History;
 use crate::io::kafka::producer::{TransactionError, Transactions};
 use crate::io::kafka::{KafkaError, client};
 use crate::machine::checkpoint::Checkpoint;
-use crate::machine::takeover::{Facts, Takeover, decide};
+use crate::machine::takeover::{Facts, Refusal, Takeover, decide};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Restored bars between two signs of life.
@@ -135,8 +136,9 @@ impl<S: Stage> Lane<S> {
         let input = self.stage.input();
         if let Some(number) = numbers.iter().find(|&&number| number >= self.parts.partitions) {
             return Err(LaneError::Topics(format!(
-                "{input}/{number} is new: the topic had {} partitions when this process started; give the other topics as \
-                 many (`tickcast topics apply`) and restart",
+                "{input}/{number} is new: the topic had {} partitions when this process started; stop every process, see \
+                 `tickcast topics check` for what gives the other topics as many, and start again. Symbols that are in another partition \
+                 now begin anew there, and fall silent where they were",
                 self.parts.partitions
             )));
         }
@@ -149,7 +151,7 @@ impl<S: Stage> Lane<S> {
             .consumer
             .committed_offsets(list, TIMEOUT * 3)
             .map_err(KafkaError::call(format!("reading the committed offsets of {input}")))?;
-        let (mut starts, mut resumed) = (HashMap::new(), Vec::new());
+        let (mut starts, mut resumed, mut refused) = (HashMap::new(), Vec::new(), Vec::new());
         for &number in numbers {
             let element = committed.find_partition(input, number);
             if let Some(element) = &element {
@@ -174,13 +176,24 @@ impl<S: Stage> Lane<S> {
             match decide(&facts) {
                 Takeover::Start(offset) => drop(starts.insert(number, offset)),
                 Takeover::Resume(offset, checkpoint) => resumed.push((number, offset, checkpoint)),
-                Takeover::Refuse(refusal) => {
-                    let role = self.stage.role();
-                    return Err(LaneError::Refused { topic: input.to_owned(), partition: number, role, refusal });
-                }
+                Takeover::Refuse(refusal) => refused.push((number, refusal)),
             }
         }
-        Ok((starts, resumed))
+        if refused.is_empty() { Ok((starts, resumed)) } else { Err(self.refused(refused).into()) }
+    }
+
+    fn refused(&self, partitions: Vec<(i32, Refusal)>) -> Refused {
+        let hash = partitions.iter().find_map(|(_, refusal)| match refusal {
+            Refusal::OtherConfiguration { hash } => Some(*hash),
+            _ => None,
+        });
+        Refused {
+            topic: self.stage.input().to_owned(),
+            role: self.stage.role(),
+            all: i32::try_from(partitions.len()) == Ok(self.parts.partitions),
+            differs: hash.map(|hash| self.stage.differs(hash)),
+            partitions,
+        }
     }
 
     /// Reads the history back. Gives each partition with the offset where reading the input begins; none when a stop was asked

@@ -12,6 +12,7 @@ mod commit;
 mod outlet;
 mod partition;
 mod records;
+mod refused;
 mod stage;
 mod trace;
 mod trouble;
@@ -29,12 +30,12 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError as Rdkafka, RDKafkaErrorCode};
 
 use self::partition::Partition;
+use self::refused::Refused;
 use super::health::{HealthPart, Stop};
 use crate::config::Config;
 use crate::io::kafka::KafkaError;
 use crate::io::kafka::consumer::{self, LaneConsumer, Rebalance};
 use crate::io::kafka::producer::{TransactionError, Transactions};
-use crate::machine::takeover::Refusal;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a poll may wait for the first record when nothing is to be done.
@@ -55,20 +56,8 @@ pub enum LaneError {
     #[error(transparent)]
     Transaction(#[from] TransactionError),
     /// A partition is not taken up.
-    #[error(
-        "{topic}/{partition}: {refusal}; `tickcast offsets accept --role {role} --partition {partition}` accepts this and starts \
-         anew behind what was written"
-    )]
-    Refused {
-        /// Input topic.
-        topic: String,
-        /// Its partition.
-        partition: i32,
-        /// Who refuses it.
-        role: &'static str,
-        /// Why.
-        refusal: Refusal,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The state could not be rebuilt.
     #[error("{topic}/{partition} cannot be restored: {why}")]
     Restore {

@@ -34,6 +34,9 @@ pub trait Stage {
     /// Hash of what shapes its outputs, and of where its input lives.
     fn config_hash(&self) -> u64;
 
+    /// What differs from the settings behind a checkpoint with the hash `then`, in words, as far as it can be known.
+    fn differs(&self, then: u64) -> String;
+
     /// Whether outputs of a partition without a committed offset are there. `history` reads [`Stage::history`].
     fn was_here(&self, partition: i32, history: Option<&History>) -> Result<bool, LaneError>;
 

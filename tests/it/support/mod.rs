@@ -62,3 +62,14 @@ pub fn settings(name: &str, more: &[&str]) -> Config {
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
+
+/// Makes a topic by hand.
+pub fn make_topic(name: &str, partitions: i32) {
+    use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+    let mut client = rdkafka::ClientConfig::new();
+    client.set("bootstrap.servers", kafka().expect("a broker"));
+    let admin: AdminClient<rdkafka::client::DefaultClientContext> = client.create().expect("an admin client");
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let made = runtime().block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("an answer");
+    assert!(made[0].is_ok(), "{made:?}");
+}

@@ -116,6 +116,12 @@ impl Log {
         self.group.commit(&list, rdkafka::consumer::CommitMode::Sync).expect("a commit");
     }
 
+    /// How many members the group has.
+    pub fn members(&self) -> usize {
+        let list = self.group.fetch_group_list(Some(&self.name), PATIENCE).expect("the group");
+        list.groups().iter().map(|group| group.members().len()).sum()
+    }
+
     /// Records and markers in `topic`.
     pub fn written(&self, topic: &str) -> i64 {
         // A broker on a busy machine may lose its controller for a moment: what cannot be asked now holds nothing new.

@@ -64,8 +64,14 @@ impl Stage {
 
     /// Runs a command to its end.
     pub fn call(&self, args: &[&str]) -> Outcome {
+        self.call_with(args, &[])
+    }
+
+    /// The same; `more` goes behind the other settings.
+    pub fn call_with(&self, args: &[&str], more: &[&str]) -> Outcome {
         let mut all: Vec<&str> = args.to_vec();
-        self.sets.iter().for_each(|set| all.extend(["--set", set]));
+        let sets = self.sets.iter().map(String::as_str).chain(more.iter().copied());
+        sets.for_each(|set| all.extend(["--set", set]));
         call(self.folder.path(), self.count.fetch_add(1, Ordering::Relaxed), &all, &[])
     }
 

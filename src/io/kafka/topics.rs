@@ -190,7 +190,7 @@ async fn check_by(
         let count = partition_count(admin, name)?;
         match (count, expected) {
             (0, _) => problems.push(format!("topic {name} does not exist: run `tickcast topics apply --partitions N`")),
-            (n, Some(e)) if n != e => problems.push(misfit(&topics, name, n, e)),
+            (n, Some(e)) if n != e => problems.push(misfit(topics, name, n, e)),
             (n, None) => expected = Some(n),
             _ => {}
         }

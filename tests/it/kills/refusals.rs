@@ -49,7 +49,7 @@ fn refused(world: &World, more: &[&str]) -> String {
     let mut process: Process = world.start("0", more);
     assert_eq!(process.exit_code(), 1, "{}", process.log());
     let log = process.log();
-    assert!(log.contains("tickcast offsets accept --role forecast`"), "the remedy is named:\n{log}");
+    assert!(log.contains("tickcast offsets accept --role forecast"), "the remedy is named:\n{log}");
     log
 }
 

@@ -224,3 +224,12 @@ fn refuses_what_is_not_one_select_of_the_window() {
         assert!(message.contains(part), "{sql}: {message}");
     }
 }
+
+#[test]
+fn every_function_has_its_row_in_the_table_of_neutral_values() {
+    let table = include_str!("../indicator/README.md");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let documented: Vec<&str> = rows.map(|(call, _)| call).collect();
+    let registered: Vec<String> = functions::INDICATORS.iter().map(functions::Indicator::usage).collect();
+    assert_eq!(documented, registered);
+}

@@ -5,7 +5,8 @@ use super::{ROUNDING, last, ratio, tail};
 
 /// Money flow index, 0 to 100: the share of `typical price * volume` that fell on bars whose typical price
 /// `(high + low + close) / 3` rose, among those that rose or fell, over the last `n` bars (Quong and Soudack 1989; TA-Lib
-/// `MFI`). Needs `n + 1` bars. Flat, or no volume: 50 (TA-Lib: 0).
+/// `MFI`). Needs `n + 1` bars. Where no money flowed up or down in the whole period (flat, or no volume on the bars that
+/// moved): 50 (TA-Lib: 0).
 pub fn mfi(high: &[f64], low: &[f64], close: &[f64], volume: &[f64], n: usize) -> f64 {
     let (Some(high), Some(low), Some(close), Some(volume), true) =
         (tail(high, n + 1), tail(low, n + 1), tail(close, n + 1), tail(volume, n + 1), n > 0)

@@ -4,8 +4,8 @@
 //! Rules that hold for all: a slice holds one column, the oldest bar first; the value is that of the last bar; it is a
 //! function of the given bars alone, so recursive ones ("seeded") start at the slice's beginning; windowed ones look at the
 //! last `n` bars (`n + 1` where they compare neighbours); too few bars, or an `n` of zero, give NaN. Where TA-Lib has the
-//! function, the value equals TA-Lib's last value for the same bars to 1e-9 relative (1e-12 absolute), except on a flat
-//! series, where TA-Lib gives 0 and these give their neutral value.
+//! function, the value equals TA-Lib's last value for the same bars to 1e-9 relative (1e-12 absolute), except where
+//! TA-Lib's formula divides by nothing: it gives 0 there, these their neutral value. `README.md` beside this file has them.
 //!
 //! Not here: SQL ([`super::features`]).
 

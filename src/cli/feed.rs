@@ -27,7 +27,7 @@ pub struct Summary {
     pub first_event_time: Option<Micros>,
     /// The largest event time.
     pub last_event_time: Option<Micros>,
-    /// What every partition ends with; none when it was interrupted.
+    /// What every partition ends with; none when it was interrupted, or when no trade had a time that readers believe.
     pub watermark: Option<Micros>,
     /// Partitions of the topic.
     pub partitions: i32,
@@ -182,12 +182,26 @@ impl Summary {
     /// Whether it came to its end.
     ///
     /// # Errors
-    /// When the feed was interrupted.
+    /// When the feed was interrupted, or sent no time that can be one.
     pub fn completed(&self) -> anyhow::Result<()> {
-        if self.watermark.is_none() && self.ticks > 0 {
-            bail!("interrupted");
+        match self.unfinished() {
+            Some(why) if self.ticks > 0 => bail!(why),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Why there is no watermark.
+    fn unfinished(&self) -> Option<String> {
+        match (self.watermark, self.last_event_time, self.first_event_time) {
+            (Some(_), ..) => None,
+            (None, None, Some(first)) => Some(format!(
+                "no trade has a time from {} to {}, the first has {first}: times are microseconds since the epoch; the trades were sent, \
+                 readers will dead-letter them, and no watermark follows",
+                utc(EARLIEST),
+                utc(LATEST)
+            )),
+            (None, ..) => Some("interrupted: no watermark was sent".to_owned()),
+        }
     }
 
     /// For people.
@@ -200,10 +214,11 @@ impl Summary {
             time(self.last_event_time),
             self.seconds,
             self.ticks_per_second,
-            self.watermark.map_or_else(
-                || "interrupted: no watermark was sent".to_owned(),
-                |end| format!("watermark {} in {} partitions", utc(end), self.partitions)
-            )
+            self.unfinished().unwrap_or_else(|| format!(
+                "watermark {} in {} partitions",
+                time(self.watermark),
+                self.partitions
+            ))
         )
     }
 }
@@ -242,4 +257,32 @@ pub fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Stop {
         }
     });
     stop
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(first: Micros, last: Option<Micros>, watermark: Option<Micros>) -> Summary {
+        Summary {
+            ticks: 2,
+            first_event_time: Some(first),
+            last_event_time: last,
+            watermark,
+            partitions: 3,
+            seconds: 1.0,
+            ticks_per_second: 2.0,
+            extras: Extras::default(),
+        }
+    }
+
+    #[test]
+    fn an_end_without_a_watermark_says_why() {
+        let time = EARLIEST + 10;
+        assert!(summary(time, Some(time), Some(time)).completed().is_ok());
+        let why = |summary: Summary| summary.completed().unwrap_err().to_string();
+        assert_eq!(why(summary(time, Some(time), None)), "interrupted: no watermark was sent");
+        // Nobody interrupted it: its times cannot be times.
+        assert!(why(summary(1, None, None)).contains("the first has 1: times are microseconds"));
+    }
 }

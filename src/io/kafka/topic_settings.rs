@@ -9,6 +9,8 @@ const MONTH_MS: i64 = 2_592_000_000;
 const BARS_KEPT: i64 = 3 * 319;
 /// A week, in milliseconds.
 const WEEK_MS: i64 = 604_800_000;
+/// A day, in milliseconds: the longest downtime after which every record is still there to be read.
+const DAY_MS: i64 = 86_400_000;
 /// An hour, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 /// Kafka's word for no limit.
@@ -23,8 +25,6 @@ enum Rule {
     AtLeast,
     /// Smaller ones.
     AtMost,
-    /// All: it is a default for a topic that is made, and then the operator's.
-    Any,
 }
 
 /// One setting of a topic.
@@ -34,6 +34,8 @@ pub struct Setting {
     pub key: &'static str,
     /// The value that a new topic gets.
     pub value: String,
+    /// What a present value is measured by: `value`, or what will do though a new topic gets more.
+    bound: String,
     rule: Rule,
     /// What another value would do.
     why: &'static str,
@@ -41,14 +43,19 @@ pub struct Setting {
 
 impl Setting {
     fn new(key: &'static str, value: impl Into<String>, rule: Rule, why: &'static str) -> Self {
-        Self { key, value: value.into(), rule, why }
+        let value = value.into();
+        Self { key, bound: value.clone(), value, rule, why }
+    }
+
+    /// The same, where a present value need only reach `bound`.
+    fn bound(self, bound: i64) -> Self {
+        Self { bound: bound.to_string(), ..self }
     }
 
     /// Whether `present` will do.
     pub fn allows(&self, present: &str) -> bool {
-        let numbers = || Some((present.parse::<f64>().ok()?, self.value.parse::<f64>().ok()?));
+        let numbers = || Some((present.parse::<f64>().ok()?, self.bound.parse::<f64>().ok()?));
         match self.rule {
-            Rule::Any => true,
             Rule::Exactly => present == self.value,
             Rule::AtLeast => present == UNLIMITED || numbers().is_some_and(|(is, must)| must >= 0.0 && is >= must),
             Rule::AtMost => numbers().is_some_and(|(is, must)| is <= must),
@@ -60,11 +67,11 @@ impl Setting {
         let bound = match self.rule {
             Rule::AtLeast => " at least",
             Rule::AtMost => " at most",
-            Rule::Exactly | Rule::Any => "",
+            Rule::Exactly => "",
         };
         format!(
             "topic {topic} has {}={present}: {}; it must be {}{bound}, which `tickcast topics apply` sets",
-            self.key, self.why, self.value
+            self.key, self.why, self.bound
         )
     }
 }
@@ -87,6 +94,13 @@ pub fn settings(topics: &Topics, name: &str, interval: Interval) -> Vec<Setting>
         Rule::Exactly,
         "every record counts, and compaction would keep one for each key",
     ));
+    // For every topic: a limit in bytes deletes what somebody still needs, whatever its age.
+    let unbounded = Setting::new(
+        "retention.bytes",
+        UNLIMITED,
+        Rule::AtLeast,
+        "a limit in bytes deletes records that nobody has read yet",
+    );
     let kept = |ms: i64, rule, why| Setting::new("retention.ms", ms.to_string(), rule, why);
     if name == topics.bars {
         let ms = MONTH_MS.max(BARS_KEPT * interval.micros() / 1_000);
@@ -102,10 +116,13 @@ pub fn settings(topics: &Topics, name: &str, interval: Interval) -> Vec<Setting>
     } else if name == topics.retrain {
         let why = "requests and their ends are kept for ever";
         settings.push(Setting::new("retention.ms", UNLIMITED, Rule::AtLeast, why));
-        settings.push(Setting::new("retention.bytes", UNLIMITED, Rule::AtLeast, why));
     } else {
-        settings.push(kept(WEEK_MS, Rule::Any, ""));
+        // The open bars are read again after a downtime; long bars need more than the day.
+        let least = DAY_MS.max(4 * interval.micros() / 1_000);
+        let why = "what was not read yet is lost when a reader was away for longer";
+        settings.push(kept(WEEK_MS.max(least), Rule::AtLeast, why).bound(least));
     }
+    settings.push(unbounded);
     settings
 }
 
@@ -152,6 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn ticks_outlast_a_day_of_downtime() {
+        let topics = Topics::new("");
+        let of = |interval: &str, key| {
+            let settings = settings(&topics, &topics.ticks, interval.parse().unwrap());
+            settings.into_iter().find(|setting| setting.key == key).unwrap()
+        };
+        let week = of("10s", "retention.ms");
+        assert_eq!(week.value, "604800000");
+        assert!(week.allows("86400000") && week.allows("-1") && !week.allows("86399999") && !week.allows("5000"));
+        assert!(week.problem("ticks", "5000").contains("must be 86400000 at least"));
+        assert!(!of("12h", "retention.ms").allows("86400000"));
+        assert!(of("10s", "retention.bytes").allows("-1") && !of("10s", "retention.bytes").allows("1000"));
+    }
+
+    #[test]
     fn one_topic_is_compacted_and_no_other() {
         let topics = Topics::new("x.");
         for name in topics.all() {
@@ -171,6 +203,5 @@ mod tests {
         assert!(at_least("-1").allows("-1"));
         let at_most = Setting::new("min.cleanable.dirty.ratio", "0.1", Rule::AtMost, "");
         assert!(at_most.allows("0.1") && at_most.allows("0.05") && !at_most.allows("0.5"));
-        assert!(Setting::new("retention.ms", "100", Rule::Any, "").allows("1"));
     }
 }

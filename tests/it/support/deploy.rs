@@ -12,7 +12,7 @@ pub fn folder(what: &str) -> tempfile::TempDir {
     folder
 }
 
-/// Runs `script` in Python beside `deploy/servers`, `folder` being a path; gives what it prints, or the last line of why it failed.
+/// Runs `script` in Python beside `deploy/servers`, `folder` being a path; gives what it prints, or why it failed.
 pub fn python(folder: &Path, script: &str) -> Result<String, String> {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     let script = format!(
@@ -28,6 +28,6 @@ pub fn python(folder: &Path, script: &str) -> Result<String, String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(said.lines().last().unwrap_or_default().to_owned())
+        Err(said.trim().to_owned())
     }
 }

@@ -19,7 +19,19 @@ pub struct GuardedKafka {
 impl GuardedKafka {
     /// Starts one with a certificate for `host`, and a user with a password: `scram` with SCRAM, `plain` with PLAIN.
     /// Nothing, and a word about it, where Kafka or Java is not installed.
+    ///
+    /// A second time where the first fails: on a machine full of brokers one may not be up in time.
     pub fn start(authority: &Authority, host: &str, password: &str) -> Option<Self> {
+        match Self::begin(authority, host, password)? {
+            Ok(server) => Some(server),
+            Err(why) => {
+                eprintln!("a broker did not start: {why}");
+                Some(Self::begin(authority, host, password)?.expect("a broker that starts"))
+            }
+        }
+    }
+
+    fn begin(authority: &Authority, host: &str, password: &str) -> Option<Result<Self, String>> {
         let folder = deploy::folder("kafka");
         let made = "from servers.kafka import Kafka, cache_env\nfrom servers.process import free_port\nimport os, shutil\n\
                     jars = os.environ.get('TICKCAST_KAFKA_JARS') or cache_env()['TICKCAST_KAFKA_JARS']\n\
@@ -75,8 +87,8 @@ impl GuardedKafka {
         let line = format!(
             "server.more = {{{more}}}; server.users = {{'scram': {password:?}}}; server.begin(); server.finish()"
         );
-        server.tell(&format!("server.ports['controller'] = {controller}; {line}")).expect("a broker that starts");
-        Some(server)
+        let begun = server.tell(&format!("server.ports['controller'] = {controller}; {line}"));
+        Some(begun.map(|_| server))
     }
 
     fn tell(&self, line: &str) -> Result<String, String> {
